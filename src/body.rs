@@ -1,0 +1,65 @@
+//! The bodies we answer with: what the upstream streams, or a few bytes of our own.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{Empty, Full};
+use hyper::body::Incoming;
+
+/// A response body. An enum rather than a box: nothing is allocated for it.
+#[derive(Debug)]
+pub enum Body {
+    /// Nothing.
+    Empty(Empty<Bytes>),
+    /// Bytes of ours, whole.
+    Full(Full<Bytes>),
+    /// What the upstream sends, as it comes.
+    Upstream(Incoming),
+}
+
+impl Body {
+    /// A body without bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::Empty(Empty::new())
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Body {
+    fn from(bytes: T) -> Self {
+        Self::Full(Full::new(bytes.into()))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Empty(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty(body) => body.is_end_stream(),
+            Self::Full(body) => body.is_end_stream(),
+            Self::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty(body) => body.size_hint(),
+            Self::Full(body) => body.size_hint(),
+            Self::Upstream(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the gateway is told at start: our origin, the routes, the headers, the proxies we believe.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderName;
+use ipnet::IpNet;
+use url::Url;
+
+use crate::{origin::Origin, policy::Access};
+
+/// Everything the request path needs, resolved.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The origin browsers use.
+    pub origin: Origin,
+    /// Where our own endpoints live: `/_auth`, without a closing slash.
+    pub prefix: PathPrefix,
+    /// Never empty; the order does not matter, the longest match wins.
+    pub routes: Vec<RouteSettings>,
+    /// What the upstream is told.
+    pub headers: HeaderSettings,
+    /// Who may speak for others in `X-Forwarded-*`.
+    pub trusted_proxies: TrustedProxies,
+    /// Limits of the connections to upstreams.
+    pub upstream: UpstreamLimits,
+}
+
+/// One route as configured.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// The host it is for, in lower case without port or closing dot; `None` for any host.
+    pub host: Option<Box<str>>,
+    /// Served are the prefix itself and everything below it.
+    pub path: PathPrefix,
+    /// The application: scheme `http` or `https`, host and port, no path.
+    pub upstream: Url,
+    /// Who may use it.
+    pub access: Access,
+}
+
+/// A path that stands for itself and everything below it, segment by segment: `/app` covers `/app` and `/app/x`, not
+/// `/application`. Stored without a closing slash; `/` is the empty text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PathPrefix(Arc<str>);
+
+impl PathPrefix {
+    /// Accepts `/`, `/app`, `/app/`, `/a/b`: absolute, without empty, `.` or `..` segments, without `%`, `?`, `#`, `\`, `;` and without
+    /// anything outside printable ASCII.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let trimmed = text.strip_prefix('/')?;
+        let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
+        if trimmed.is_empty() {
+            return (text == "/").then(|| Self("".into()));
+        }
+        let plain = |s: &str| {
+            !matches!(s, "" | "." | "..")
+                && s.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'?' | b'#' | b'\\' | b';'))
+        };
+        trimmed.split('/').all(plain).then(|| Self(format!("/{trimmed}").into()))
+    }
+
+    /// Whether `path` is this prefix or lies below it.
+    #[must_use]
+    pub fn covers(&self, path: &str) -> bool {
+        path.strip_prefix(&*self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The prefix without its closing slash; empty for `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The identity headers.
+#[derive(Clone, Debug)]
+pub struct HeaderSettings {
+    /// Carries the user identifier: `X-User`.
+    pub user: HeaderName,
+    /// Further headers, each from a claim.
+    pub claims: Vec<ClaimHeader>,
+}
+
+/// A header that carries a claim.
+#[derive(Clone, Debug)]
+pub struct ClaimHeader {
+    /// The header's name.
+    pub header: HeaderName,
+    /// The claim's name.
+    pub claim: Box<str>,
+}
+
+/// The peers whose `X-Forwarded-For`, `-Proto` and `-Host` count.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies {
+    /// Address ranges.
+    pub nets: Vec<IpNet>,
+    /// Whether whoever connects through our unix socket is one.
+    pub unix: bool,
+}
+
+/// Limits towards the applications.
+#[derive(Clone, Debug)]
+pub struct UpstreamLimits {
+    /// To open a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// From the end of our request to the head of the answer.
+    pub response_timeout: Duration,
+    /// How long an unused connection is kept for the next request.
+    pub idle_timeout: Duration,
+    /// How long a tunnel (WebSocket) may be silent in both directions.
+    pub tunnel_idle_timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_path_segment() {
+        for (prefix, path, covers) in [
+            ("/", "/", true),
+            ("/", "/anything/at/all", true),
+            ("/app", "/app", true),
+            ("/app", "/app/", true),
+            ("/app", "/app/x", true),
+            ("/app/", "/app", true),
+            ("/app", "/application", false),
+            ("/app", "/ap", false),
+            ("/app", "/App", false),
+            ("/a/b", "/a/b/c", true),
+            ("/a/b", "/a", false),
+        ] {
+            assert_eq!(PathPrefix::parse(prefix).unwrap().covers(path), covers, "{prefix} covers {path}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_has_one_reading() {
+        for text in
+            ["", "app", "//", "/a//b", "/a/../b", "/./a", "/a%2fb", "/a?b", "/a#b", "/a\\b", "/a;b", "/a b", "/\u{e9}"]
+        {
+            assert!(PathPrefix::parse(text).is_none(), "{text:?}");
+        }
+    }
+}
