@@ -8,7 +8,8 @@ import { ask } from './http.mjs';
 import { Program, freePort } from './processes.mjs';
 
 const REPOSITORY = path.resolve(import.meta.dirname, '../../..');
-const TARGET = path.resolve(REPOSITORY, process.env.CARGO_TARGET_DIR ?? 'target');
+/** Where everything built or recorded goes. */
+export const TARGET = path.resolve(REPOSITORY, process.env.CARGO_TARGET_DIR ?? 'target');
 /** Built once by tests/run before the tests begin. */
 export const BINARY = process.env.DOORWARD_BIN ?? path.join(TARGET, 'debug/doorward');
 const LOGS = path.join(TARGET, 'e2e-logs');
