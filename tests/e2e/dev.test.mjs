@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { startApplication } from './support/application.mjs';
 import { person, received, startBrowser, values } from './support/browser.mjs';
-import { BINARY, keepLog } from './support/gateway.mjs';
+import { BINARY } from './support/gateway.mjs';
 import { Program, until } from './support/processes.mjs';
 
 describe('doorward dev', () => {
@@ -28,6 +28,7 @@ describe('doorward dev', () => {
     const program = new Program('doorward dev', BINARY, ['dev', ...args], { cwd: folder, env: { PATH: process.env.PATH } });
     await program.ready(() => /^.*http:\/\/\S+/m.test(program.stdout));
     const addresses = program.stdout.match(/http:\/\/[^\s/]+/g);
+    if (addresses.length !== 1) await program.stop();
     assert.equal(addresses.length, 1, `one address, no more: ${program.stdout}`);
     return { program, address: addresses[0] };
   }
@@ -55,25 +56,24 @@ describe('doorward dev', () => {
       await context.close();
     } finally {
       await program.stop();
-      keepLog(program);
     }
   });
 
   test('--upstream: the same in front of an application of theirs', async () => {
     const application = await startApplication();
-    const { program, address } = await dev('--upstream', application.url);
+    let started;
     try {
+      started = await dev('--upstream', application.url);
       const context = await person(browser);
       const page = await context.newPage();
-      await chooseSomebody(page, address);
+      await chooseSomebody(page, started.address);
       const user = values(await received(page), 'x-user');
       assert.equal(user.length, 1);
       assert.ok(user[0].length > 0);
       await context.close();
     } finally {
-      await program.stop();
+      await started?.program.stop();
       await application.stop();
-      keepLog(program);
     }
   });
 

@@ -5,6 +5,11 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
+// Whatever way this process ends, what it started ends with it.
+const running = new Set();
+process.once('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+process.once('SIGTERM', () => process.exit(143));
+
 /** A TCP port on loopback that nobody listens on. */
 export async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
@@ -47,10 +52,15 @@ export class Program {
       this.log += bytes;
     });
     this.child.stderr.on('data', (bytes) => (this.log += bytes));
+    running.add(this.child);
     this.ended = new Promise((ended) => {
-      this.child.once('error', (error) => ended((this.exit = { error })));
+      const end = (how) => {
+        running.delete(this.child);
+        ended((this.exit = how));
+      };
+      this.child.once('error', (error) => end({ error }));
       // `close` comes after the last byte of output, `exit` may come before it
-      this.child.once('close', (code, signal) => ended((this.exit = { code, signal })));
+      this.child.once('close', (code, signal) => end({ code, signal }));
     });
   }
 
