@@ -59,6 +59,27 @@ describe('doorward dev', () => {
     }
   });
 
+  test('someone else, with claims typed in, is whom the application is told about', async () => {
+    const { program, address } = await dev();
+    try {
+      const context = await person(browser);
+      const page = await context.newPage();
+      await page.goto(address);
+      await page.getByText('Someone else').click();
+      await page.getByLabel('Identifier').fill('zoe-1815');
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.waitForURL((url) => url.origin === address);
+      assert.match(await page.locator('body').innerText(), /zoe-1815/);
+      await page.getByRole('link', { name: 'Sign out' }).click();
+      await page.waitForURL(`${address}/_auth/signed-out**`);
+      await page.goto(address);
+      assert.notEqual(new URL(page.url()).origin, address, 'asked again who it is');
+      await context.close();
+    } finally {
+      await program.stop();
+    }
+  });
+
   test('--upstream: the same in front of an application of theirs', async () => {
     const application = await startApplication();
     let started;

@@ -11,7 +11,7 @@ describe('signing in', () => {
   let world;
   let browser;
   before(async () => {
-    world = await startWorld({ env: { DOORWARD_HEADERS__CLAIMS__X_EMAIL: 'email', DOORWARD_PROVIDERS__TEST__SCOPES: 'openid email' } });
+    world = await startWorld({ env: { DOORWARD_HEADERS__CLAIMS__X_EMAIL: 'email', DOORWARD_PROVIDERS__TEST__SCOPES: 'openid,email' } });
     browser = await startBrowser();
   });
   after(async () => {
@@ -137,6 +137,21 @@ describe('signing in', () => {
     await lured.waitForURL((url) => url.origin === world.provider.issuer);
     await victim.close();
     await attacker.close();
+  });
+
+  // T-125
+  test('a browser that keeps no cookies gets an explanation, not a circle of redirects', async () => {
+    const context = await stranger();
+    const page = await context.newPage();
+    await page.goto(world.publicUrl);
+    await context.clearCookies({ domain: '127.0.0.1' });
+    const redirects = [];
+    page.on('request', (request) => request.isNavigationRequest() && redirects.push(request.url()));
+    await signIn(page, 'alice', world.publicUrl);
+    assert.match(page.url(), /_auth\/callback/);
+    assert.match(await page.getByRole('main').innerText(), /cookie/i);
+    assert.equal(redirects.filter((url) => url.startsWith(world.publicUrl)).length, 1, redirects.join('\n'));
+    await context.close();
   });
 
   // T-043

@@ -64,12 +64,13 @@ describe('outages', () => {
   });
 
   test('new signing keys at the provider: the next sign-in works, without a restart', async () => {
-    const world = await startWorld();
+    // keys are fetched at most once per interval, lest made-up key ids make us ask for ever: the interval passes here in a second
+    const world = await startWorld({ env: { DOORWARD_LIMITS__PROVIDER_MIN_INTERVAL: '1s' } });
     try {
       const old = await sessionCookie(world.publicUrl, 'alice', { secrets: world.secrets });
       await world.provider.stop();
       await world.startProvider({ port: world.provider.port });
-      const cookie = await sessionCookie(world.publicUrl, 'bob', { secrets: world.secrets });
+      const cookie = await until('a sign-in', () => sessionCookie(world.publicUrl, 'bob', { secrets: world.secrets }), { seconds: 10 });
       assert.equal((await ask(`${world.publicUrl}/`, { headers: { cookie } })).status, 200);
       assert.equal((await ask(`${world.publicUrl}/`, { headers: { cookie: old } })).status, 200, 'and nobody is logged out by it');
     } finally {
@@ -136,7 +137,7 @@ describe('outages', () => {
       };
       await world.gateway.stop();
       assert.equal(await again({ DOORWARD_SESSION__KEY: world.key }), 200, 'same key');
-      assert.equal(await again({ DOORWARD_SESSION__PREVIOUS_KEYS: `["${world.key}"]` }), 200, 'new key, the old one still opens');
+      assert.equal(await again({ DOORWARD_SESSION__PREVIOUS_KEYS: world.key }), 200, 'new key, the old one still opens');
       assert.equal(await again({}), 401, 'new key alone');
     } finally {
       await second?.stop().catch(() => {});
