@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { Readable } from 'node:stream';
@@ -12,7 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { sessionCookie } from './support/browser.mjs';
 import { checksum, pieces } from './support/content.mjs';
 import { ask } from './support/http.mjs';
-import { until } from './support/processes.mjs';
+import { soon, until } from './support/processes.mjs';
 import { startWorld } from './support/world.mjs';
 
 const GIB = 1 << 30;
@@ -53,7 +52,7 @@ describe('bodies', () => {
   test('1 GiB up: every byte arrives and memory stays flat', async () => {
     const growth = await growthDuring(async () => {
       const request = send('/upload', { headers: { 'content-length': GIB } });
-      const answered = once(request, 'response');
+      const answered = soon(request, 'response', { seconds: 120 });
       await pipeline(Readable.from(pieces(GIB)), request);
       const [response] = await answered;
       const told = JSON.parse(Buffer.concat(await response.toArray()).toString());
@@ -67,7 +66,7 @@ describe('bodies', () => {
     const growth = await growthDuring(async () => {
       const request = send(`/download?bytes=${GIB}`, { method: 'GET' });
       request.end();
-      const [response] = await once(request, 'response');
+      const [response] = await soon(request, 'response');
       const hash = createHash('sha256');
       let bytes = 0;
       for await (const chunk of response) {
@@ -81,7 +80,7 @@ describe('bodies', () => {
 
   test('a body of unknown length arrives whole', async () => {
     const request = send('/upload', { headers: { 'transfer-encoding': 'chunked' } });
-    const answered = once(request, 'response');
+    const answered = soon(request, 'response', { seconds: 120 });
     await pipeline(Readable.from(pieces(5 * MIB + 3)), request);
     const [response] = await answered;
     const told = JSON.parse(Buffer.concat(await response.toArray()).toString());
@@ -91,8 +90,8 @@ describe('bodies', () => {
   // T-113
   test('a caller who asks first (100-continue) hears from the application before sending', async () => {
     const accepted = send('/upload', { headers: { 'content-length': MIB, expect: '100-continue' } });
-    const answered = once(accepted, 'response');
-    await once(accepted, 'continue', { signal: AbortSignal.timeout(10_000) });
+    const answered = soon(accepted, 'response', { seconds: 120 });
+    await soon(accepted, 'continue');
     await pipeline(Readable.from(pieces(MIB)), accepted);
     const [response] = await answered;
     assert.equal(response.statusCode, 200);
@@ -105,7 +104,7 @@ describe('bodies', () => {
     let told;
     request.on('continue', () => (told = '100'));
     request.on('error', () => {}); // the connection is closed under the rest of the body
-    const [response] = await once(request, 'response', { signal: AbortSignal.timeout(10_000) });
+    const [response] = await soon(request, 'response');
     assert.equal(response.statusCode, 413);
     request.destroy();
     assert.equal(told, undefined, 'nobody told the caller to go on');
@@ -122,13 +121,13 @@ describe('bodies', () => {
   test('events are delivered as they happen, and a caller who leaves is noticed by the application', async () => {
     const request = send('/events', { method: 'GET', headers: { accept: 'text/event-stream' } });
     request.end();
-    const [response] = await once(request, 'response');
+    const [response] = await soon(request, 'response');
     assert.equal(response.headers['content-type'], 'text/event-stream');
     const [stream] = world.application.streams;
     for (const number of [1, 2, 3]) {
       stream.write(`data: ${number}\n\n`);
       // the next event is written only when this one has arrived: nothing may be held back
-      const [chunk] = await once(response, 'data', { signal: AbortSignal.timeout(5_000) });
+      const [chunk] = await soon(response, 'data');
       assert.equal(chunk.toString(), `data: ${number}\n\n`);
     }
     response.on('error', () => {});

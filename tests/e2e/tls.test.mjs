@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';
 import os from 'node:os';
@@ -12,6 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { cookies, person, received, signIn, startBrowser, values } from './support/browser.mjs';
 import { gatewayAddress } from './support/gateway.mjs';
 import { NAVIGATION, ask } from './support/http.mjs';
+import { soon } from './support/processes.mjs';
 import { startWorld } from './support/world.mjs';
 
 /** A certificate for `names` that is its own authority. */
@@ -86,7 +86,7 @@ describe('with TLS', () => {
     try {
       for (const [headers, status] of [[NAVIGATION, 302], [{}, 401], [{ 'x-user': 'admin' }, 401]]) {
         const stream = session.request({ ':path': '/deep', ':authority': host, ...headers });
-        const [answer] = await once(stream, 'response');
+        const [answer] = await soon(stream, 'response');
         stream.resume();
         assert.equal(answer[':status'], status, JSON.stringify(headers));
       }

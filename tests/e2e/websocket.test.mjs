@@ -1,12 +1,12 @@
 // Upgrades: a WebSocket reaches the application when its caller is signed in, and nothing does when not.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 
 import { WebSocket } from 'ws';
 
 import { person, sessionCookie, signIn, startBrowser } from './support/browser.mjs';
+import { soon } from './support/processes.mjs';
 import { startWorld } from './support/world.mjs';
 
 describe('a WebSocket through the gateway', () => {
@@ -55,11 +55,11 @@ describe('a WebSocket through the gateway', () => {
     const socket = new WebSocket(address().replace('room=1', 'room=2'), {
       headers: { cookie, 'X-User': 'admin', X_User: 'admin' },
     });
-    await once(socket, 'open');
+    await soon(socket, 'open');
     socket.send('ping');
-    assert.equal((await once(socket, 'message'))[0].toString(), 'ping');
+    assert.equal((await soon(socket, 'message'))[0].toString(), 'ping');
     socket.close();
-    await once(socket, 'close');
+    await soon(socket, 'close');
     const upgrade = world.application.seen.find(({ target }) => target === '/socket?room=2');
     assert.deepEqual(upgrade.all('x-user'), ['bob']);
     assert.deepEqual(upgrade.all('x_user'), []);
@@ -73,7 +73,7 @@ describe('a WebSocket through the gateway', () => {
     test(`${who} is 401, and the application never hears of it`, async () => {
       const before = world.application.seen.length;
       const socket = new WebSocket(address(), { headers });
-      const [, answer] = await once(socket, 'unexpected-response');
+      const [, answer] = await soon(socket, 'unexpected-response');
       assert.equal(answer.statusCode, 401);
       assert.equal(answer.headers['set-cookie'], undefined);
       answer.destroy();

@@ -47,6 +47,8 @@ export async function person(browser, { secrets, ...options } = {}) {
 
 /** Fills in the provider's own pages as `login` and returns when the browser is back at `home`. */
 export async function signIn(page, login, home) {
+  // a tab in the background is drawn once a second, and a click waits for it to be drawn
+  await page.bringToFront();
   await page.locator('input[name=login]').fill(login);
   await page.locator('input[name=password]').fill('any password');
   await page.getByRole('button', { name: 'Sign-in' }).click();
@@ -73,15 +75,17 @@ export async function cookies(context, url) {
   return Object.fromEntries(held.filter(({ name }) => name.includes('doorward')).map((cookie) => [cookie.name, cookie]));
 }
 
+/** A client with cookies and no screen, for what other programs do, and for stopping where a browser would go on. */
+const clientWithoutBrowser = (options) => request.newContext({ extraHTTPHeaders: { accept: 'text/html' }, timeout: PATIENCE, ...options });
+
 /**
  * Signs in at `publicUrl` through the provider's forms without a browser and returns the session as a `Cookie` header,
  * for tests of what other programs do with it.
  */
 export async function sessionCookie(publicUrl, login, { secrets, ...options } = {}) {
-  const client = await request.newContext({ extraHTTPHeaders: { accept: 'text/html' }, timeout: PATIENCE, ...options });
+  const client = await clientWithoutBrowser(options);
   try {
-    const form = await client.get(`${publicUrl}/_auth/login?rd=/`);
-    const consent = await client.post(form.url(), { form: { prompt: 'login', login, password: 'any password' } });
+    const consent = await answerLoginForm(client, publicUrl, login);
     const home = await client.post(consent.url(), { form: { prompt: 'consent' } });
     assert.equal(new URL(home.url()).origin, publicUrl, `not back at the gateway but at ${home.url()}: ${await home.text()}`);
     const { cookies: held } = await client.storageState();
@@ -92,4 +96,23 @@ export async function sessionCookie(publicUrl, login, { secrets, ...options } = 
   } finally {
     await client.dispose();
   }
+}
+
+/** Signs in likewise but stops before the gateway learns anything: the callback with a code that is still good. */
+export async function unusedCallback(publicUrl, login) {
+  const client = await clientWithoutBrowser();
+  try {
+    const consent = await answerLoginForm(client, publicUrl, login);
+    const authorization = await client.post(consent.url(), { form: { prompt: 'consent' }, maxRedirects: 0 });
+    const callback = await client.get(authorization.headers().location, { maxRedirects: 0 });
+    return callback.headers().location;
+  } finally {
+    await client.dispose();
+  }
+}
+
+async function answerLoginForm(client, publicUrl, login) {
+  const form = await client.get(`${publicUrl}/_auth/login?rd=/`);
+  assert.match(form.url(), /\/interaction\//, `not at the provider but at ${form.url()}: ${form.status()} ${await form.text()}`);
+  return client.post(form.url(), { form: { prompt: 'login', login, password: 'any password' } });
 }

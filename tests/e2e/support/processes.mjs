@@ -20,6 +20,9 @@ export async function freePort() {
   return port;
 }
 
+/** The next `event`, which has `seconds` to happen. */
+export const soon = (emitter, event, { seconds = 20 } = {}) => once(emitter, event, { signal: AbortSignal.timeout(seconds * 1000) });
+
 /**
  * Asks `question` until it answers something true, at most `seconds`; what it threw last is the cause when time is up.
  * Polling is for other people's processes only, which have no event to wait for.

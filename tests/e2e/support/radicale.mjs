@@ -18,7 +18,7 @@ export async function startRadicale() {
     path.join(folder, 'config'),
     [
       `[server]\nhosts = 127.0.0.1:${port}`,
-      '[auth]\ntype = http_x_remote_user',
+      '[auth]\ntype = http_x_remote_user\ndelay = 0',
       '[rights]\ntype = owner_only',
       `[storage]\nfilesystem_folder = ${path.join(folder, 'collections')}`,
       '[web]\ntype = internal',

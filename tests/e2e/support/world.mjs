@@ -9,7 +9,7 @@ import { startProvider } from './provider.mjs';
 import { Secrets } from './secrets.mjs';
 
 /**
- * A provider, an application and a gateway.
+ * A provider, an application and a gateway, each of which can be stopped and started again where it was.
  *
  * `stop` ends them, and fails if the gateway's log holds anything that passed through as a secret (T-115): every
  * test that starts a world is a test of that.
@@ -30,27 +30,34 @@ export async function startWorld({ env = {}, provider: providerOptions = {}, ups
     return world.provider;
   };
 
-  world.stop = async () => {
-    const how = await world.gateway?.stop();
-    await world.application?.stop();
-    await world.provider?.stop();
+  world.startGateway = async (more = {}) => {
+    world.gateway = await startGateway(world.address, {
+      upstream: upstream ?? world.application.url,
+      issuer: world.provider.issuer,
+      client: world.client,
+      key: world.key,
+      env: { ...env, ...more },
+    });
+  };
+
+  world.stopGateway = async () => {
     if (!world.gateway) return;
+    const how = await world.gateway.stop();
     const file = keepLog(world.gateway);
     assert.deepEqual(how, { code: 0, signal: null }, `the gateway did not end well; its log is ${file}`);
     assert.deepEqual(world.secrets.in(world.gateway.log), [], `secrets in the log ${file}`);
+  };
+
+  world.stop = async () => {
+    // the others end too when the gateway did not end well
+    await world.stopGateway().finally(() => Promise.all([world.application?.stop(), world.provider?.stop()]));
   };
 
   try {
     await world.startProvider();
     if (!providerUp) await world.provider.stop();
     if (!upstream) world.application = await startApplication();
-    world.gateway = await startGateway(world.address, {
-      upstream: upstream ?? world.application.url,
-      issuer: world.provider.issuer,
-      client: world.client,
-      key: world.key,
-      env,
-    });
+    await world.startGateway();
   } catch (error) {
     await world.stop().catch(() => {});
     throw error;
