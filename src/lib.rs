@@ -6,6 +6,8 @@ pub mod server;
 
 pub mod gateway;
 
+pub mod endpoints;
+
 pub mod policy;
 pub mod providers;
 pub mod sessions;
