@@ -16,10 +16,12 @@ use crate::origin::Origin;
 
 mod href;
 mod policy;
+mod problem;
 #[cfg(test)]
 mod tests;
 
 pub use href::{Href, InvalidHref};
+pub use problem::{problem, problem_headers};
 
 use policy::Policies;
 
