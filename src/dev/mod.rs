@@ -1,7 +1,8 @@
-//! `doorward dev`: what stands around the gateway when nothing is configured, a provider where anyone can be anyone.
+//! `doorward dev`: what stands around the gateway when nothing is configured, a provider where anyone can be anyone and
+//! an application that shows the headers it received.
 //!
-//! It is served on loopback and refuses every other address. It is an ordinary HTTP service on a socket, so that the
-//! gateway runs exactly as it does in production; the integration tests start the same provider and switch
+//! Both are served on loopback and refuse every other address. Both are ordinary HTTP services on sockets, so that the
+//! gateway between them runs exactly as it does in production; the integration tests start the same provider and switch
 //! [faults](provider::Faults) on.
 
 mod answer;
@@ -10,6 +11,9 @@ mod page;
 
 pub mod provider;
 
+mod headers_page;
+
+pub use headers_page::serve_headers_page;
 pub use loopback::NotLoopback;
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub(super) enum Template {
     People,
     /// A few words, and nothing to do.
     Notice,
+    /// The headers that arrived.
+    Headers,
 }
 
 impl Template {
@@ -25,15 +27,17 @@ impl Template {
         match self {
             Self::People => "people.html",
             Self::Notice => "notice.html",
+            Self::Headers => "headers.html",
         }
     }
 }
 
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 5] = [
     ("base.html", include_str!("pages/base.html")),
     ("banner.html", include_str!("pages/banner.html")),
     ("people.html", include_str!("pages/people.html")),
     ("notice.html", include_str!("pages/notice.html")),
+    ("headers.html", include_str!("pages/headers.html")),
 ];
 
 const STYLE: &str = include_str!("pages/style.css");
