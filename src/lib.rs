@@ -14,6 +14,7 @@ pub mod sessions;
 pub mod telemetry;
 
 pub mod admin;
+pub mod dev;
 
 // the shared vocabulary
 pub mod body;
