@@ -157,13 +157,11 @@ pub enum Needed {
     Values(std::collections::BTreeSet<Box<str>>),
 }
 
-/// A verified caller.
-#[derive(Clone, Debug)]
+/// Who a verified caller is.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// What the application is told.
     pub user: UserId,
-    /// Which provider vouched for it.
-    pub provider: ProviderName,
     /// What rules and headers need beyond the identifier.
     pub claims: Claims,
 }

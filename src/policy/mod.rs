@@ -107,7 +107,7 @@ impl NeededClaims {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{ClaimValue, ProviderName, UserId};
+    use crate::identity::{ClaimValue, UserId};
 
     fn set(values: &[&str]) -> BTreeSet<Box<str>> {
         values.iter().map(|value| (*value).into()).collect()
@@ -120,7 +120,6 @@ mod tests {
     fn caller(user: &str, claims: &[(&str, ClaimValue)]) -> Identity {
         Identity {
             user: UserId::parse(user).unwrap(),
-            provider: ProviderName::parse("google").unwrap(),
             claims: claims.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
         }
     }

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::{
     clock::Clock,
-    identity::{NeededClaims, ProviderName},
+    identity::{NeededClaims, ProviderName, ProviderTag},
     secret::Secret,
 };
 
@@ -48,7 +48,7 @@ pub use http::HttpError;
 pub use id_token::IdTokenError;
 pub use jws::JwsError;
 pub use keys::KeyError;
-pub use provider::{AuthorizationRequest, Probe, Provider, ProviderTag, SignedIn};
+pub use provider::{AuthorizationRequest, Probe, Provider, SignedIn};
 
 /// Every configured provider.
 #[derive(Clone, Debug, Default)]

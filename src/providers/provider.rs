@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use aws_lc_rs::digest;
 use openidconnect::{ClientId, CsrfToken, LogoutRequest, PostLogoutRedirectUrl};
 use serde_json::{Map, Value};
 use url::Url;
@@ -24,7 +23,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    identity::{Claims, ProviderName, UserId},
+    identity::{Claims, ProviderName, ProviderTag, UserId},
     secret::Secret,
 };
 
@@ -32,23 +31,6 @@ use crate::{
 const MAX_CODE: usize = 4 * 1024;
 /// The longest `sid` that is kept, in bytes.
 const MAX_SESSION_ID: usize = 255;
-
-/// Stands for a provider where its name is too long: inside a cookie. Another name or issuer is another tag, so that a session does
-/// not change its provider when the configuration does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProviderTag(pub [u8; 4]);
-
-impl ProviderTag {
-    /// The first four bytes of SHA-256 over name, NUL, issuer.
-    #[must_use]
-    pub fn new(name: &ProviderName, issuer: &str) -> Self {
-        let mut hash = digest::Context::new(&digest::SHA256);
-        hash.update(name.as_str().as_bytes());
-        hash.update(&[0]);
-        hash.update(issuer.as_bytes());
-        Self(hash.finish().as_ref().first_chunk().copied().unwrap_or_default())
-    }
-}
 
 /// What differs between two logins.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +89,7 @@ impl fmt::Debug for Provider {
 impl Provider {
     pub(super) fn new(settings: Settings, http: Http, client: oidc::Client, discovery: Url, clock: Clock) -> Self {
         let (name, limits) = (&settings.name, &settings.limits);
-        let tag = ProviderTag::new(name, &settings.issuer);
+        let tag = ProviderTag::of(name, &settings.issuer);
         let source = Discovery { http: http.clone(), issuer: settings.issuer.as_str().into(), url: discovery };
         let metadata = Cached::new(source, name.clone(), limits, clock.clone());
         let source = KeySource { http: http.clone(), metadata: metadata.clone() };

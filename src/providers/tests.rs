@@ -605,7 +605,7 @@ fn a_provider_is_found_by_name_and_by_tag() {
         let provider = two.find(name).unwrap();
         assert_eq!(two.by_tag(provider.tag()).unwrap().name().as_str(), name);
     }
-    let tag = |name: &str, issuer: &str| ProviderTag::new(&ProviderName::parse(name).unwrap(), issuer);
+    let tag = |name: &str, issuer: &str| ProviderTag::of(&ProviderName::parse(name).unwrap(), issuer);
     assert_ne!(tag("a", "https://op"), tag("b", "https://op"));
     assert_ne!(tag("a", "https://op"), tag("a", "https://op/"));
     assert_eq!(tag("a", "https://op"), two.find("a").unwrap().tag());

@@ -12,7 +12,7 @@ mod record;
 mod revocation;
 mod seal;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 
@@ -20,7 +20,7 @@ pub use self::login_state::{LoginStateError, ResumedLogin, StartedLogin};
 use self::{cookie::Cookie, login_state::Logins, revocation::Remembered, seal::Ring};
 use crate::{
     clock::UnixTime,
-    identity::{Claims, ProviderTag, UserId, short_hash},
+    identity::{Identity, ProviderTag, short_hash},
     origin::{Origin, ReturnTo},
     secret::{Secret, random},
 };
@@ -58,8 +58,8 @@ pub struct Settings {
 pub struct Session {
     /// A new one at every sign-in.
     pub id: SessionId,
-    /// What the application is told.
-    pub user: UserId,
+    /// Who it is.
+    pub identity: Identity,
     /// Which provider vouched for it.
     pub provider: ProviderTag,
     /// Who that provider says it is.
@@ -70,8 +70,6 @@ pub struct Session {
     pub signed_in: UnixTime,
     /// When something was last asked with it, to a tenth of the idle time.
     pub seen: UnixTime,
-    /// What rules and headers need beyond the identifier.
-    pub claims: Claims,
 }
 
 /// Tells one session from another. Not secret: nobody gets in with it.
@@ -146,6 +144,12 @@ pub struct Sessions {
     idle_timeout: Duration,
     revoked: Remembered,
     logins: Logins,
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("cookie", &self.cookie_name()).finish_non_exhaustive()
+    }
 }
 
 impl Sessions {

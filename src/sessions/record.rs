@@ -16,7 +16,7 @@
 use super::{ProviderSessionTag, Session, SessionId, SubjectTag, seal::Id};
 use crate::{
     clock::UnixTime,
-    identity::{ClaimValue, Claims, ProviderTag, UserId},
+    identity::{ClaimValue, Claims, Identity, ProviderTag, UserId},
 };
 
 const HAS_PROVIDER_SESSION: u8 = 1;
@@ -35,9 +35,9 @@ pub(super) fn write(session: &Session) -> Vec<u8> {
         }
         None => out.push(0),
     }
-    write_text(&mut out, session.user.as_str());
-    write_number(&mut out, session.claims.len());
-    for (name, value) in &session.claims {
+    write_text(&mut out, session.identity.user.as_str());
+    write_number(&mut out, session.identity.claims.len());
+    for (name, value) in &session.identity.claims {
         write_text(&mut out, name);
         match value {
             ClaimValue::One(_) => write_number(&mut out, 0),
@@ -75,7 +75,15 @@ pub(super) fn read(id: Id, record: &[u8]) -> Option<Session> {
         }
     }
     let id = SessionId(id);
-    rest.0.is_empty().then_some(Session { id, user, provider, subject, provider_session, signed_in, seen, claims })
+    rest.0.is_empty().then_some(Session {
+        id,
+        identity: Identity { user, claims },
+        provider,
+        subject,
+        provider_session,
+        signed_in,
+        seen,
+    })
 }
 
 /// `time` in four bytes. What lies beyond 2106-02-07 becomes that day, so that it has ended rather than never ends.
@@ -140,13 +148,15 @@ mod tests {
     fn session(user: &str, claims: &[(&str, ClaimValue)]) -> Session {
         Session {
             id: SessionId([7; 16]),
-            user: UserId::parse(user).unwrap(),
+            identity: Identity {
+                user: UserId::parse(user).unwrap(),
+                claims: claims.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
+            },
             provider: ProviderTag([1, 2, 3, 4]),
             subject: SubjectTag([5; 8]),
             provider_session: None,
             signed_in: UnixTime(1_800_000_000),
             seen: UnixTime(1_800_000_060),
-            claims: claims.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
         }
     }
 
@@ -229,12 +239,12 @@ mod tests {
             provider_session: Option<[u8; 8]>, claims in claims(),
         ) {
             let session = Session {
+                identity: Identity { user: UserId::parse(&user).unwrap(), claims },
                 provider: ProviderTag(provider),
                 subject: SubjectTag(subject),
                 provider_session: provider_session.map(ProviderSessionTag),
                 signed_in: UnixTime(at[0].into()),
                 seen: UnixTime(at[1].into()),
-                claims,
                 ..session(&user, &[])
             };
             prop_assert_eq!(read([7; 16], &write(&session)), Some(session));

@@ -5,7 +5,7 @@ use http::header::COOKIE;
 use proptest::prelude::*;
 
 use super::*;
-use crate::identity::ClaimValue;
+use crate::identity::{ClaimValue, Claims, UserId};
 
 const T0: UnixTime = UnixTime(1_800_000_000);
 const MINUTE: u64 = 60;
@@ -31,14 +31,17 @@ fn sessions(change: impl FnOnce(&mut Settings)) -> Sessions {
 fn session(user: &str) -> Session {
     Session {
         id: SessionId::random(),
-        user: UserId::parse(user).unwrap(),
+        identity: Identity { user: UserId::parse(user).unwrap(), claims: Claims::new() },
         provider: ProviderTag([1; 4]),
         subject: SubjectTag([2; 8]),
         provider_session: Some(ProviderSessionTag([3; 8])),
         signed_in: T0,
         seen: T0,
-        claims: Claims::new(),
     }
+}
+
+fn with_claims(session: Session, claims: Claims) -> Session {
+    Session { identity: Identity { claims, ..session.identity }, ..session }
 }
 
 fn groups(count: usize, bytes: usize) -> Claims {
@@ -204,7 +207,7 @@ fn a_renewal_moves_a_session_to_the_new_key() {
     let session = found(&both, &old, T0).unwrap();
     let new = value(&both, &both.renewed(&session, at(MINUTE)));
     assert_eq!(found(&after, &old, at(MINUTE)), None);
-    assert_eq!(found(&after, &new, at(MINUTE)).unwrap().user.as_str(), "alice");
+    assert_eq!(found(&after, &new, at(MINUTE)).unwrap().identity.user.as_str(), "alice");
 }
 
 /// T-059.
@@ -278,7 +281,7 @@ fn a_session_is_due_after_a_tenth_of_the_idle_time() {
 #[test]
 fn a_renewal_changes_the_time_and_nothing_else() {
     let sessions = sessions(|_| ());
-    let before = Session { claims: groups(3, 8), ..session("alice") };
+    let before = with_claims(session("alice"), groups(3, 8));
     let after = sessions.renewed(&before, at(HOUR));
     assert_eq!(after, Session { seen: at(HOUR), ..before });
     assert_eq!(sessions.renewed(&after, at(HOUR - 30)).seen, at(HOUR), "never backwards");
@@ -312,7 +315,7 @@ fn of_several_cookies_the_first_that_is_a_session_counts() {
         (vec!["a=1", "b=2", "c=3", "d=4", &alice], Some("alice")),
     ] {
         let found = sessions.find(&brings(&cookies.join("; ")), T0);
-        assert_eq!(found.as_ref().map(|session| session.user.as_str()), user, "{} cookies", cookies.len());
+        assert_eq!(found.as_ref().map(|session| session.identity.user.as_str()), user, "{} cookies", cookies.len());
     }
 }
 
@@ -346,7 +349,7 @@ fn a_cookie_is_as_small_as_promised() {
         (64, 200, Err(5_800)),
     ] {
         let claims = if group_count == 0 { Claims::new() } else { groups(group_count, 20) };
-        let sealed = sessions.seal(&Session { claims, ..session(&"u".repeat(user)) });
+        let sealed = sessions.seal(&with_claims(session(&"u".repeat(user)), claims));
         let bytes = sealed.map(|set_cookie| pair(&set_cookie).len()).map_err(|TooLarge { bytes, limit }| {
             assert_eq!(limit, 1_024);
             bytes
@@ -363,7 +366,7 @@ fn the_limit_is_on_the_byte_and_what_is_sealed_can_be_opened() {
     let mut longest = 0;
     for bytes in 1..1_000 {
         let claims = Claims::from([("c".into(), ClaimValue::One("x".repeat(bytes).into()))]);
-        let session = Session { claims, ..session("alice") };
+        let session = with_claims(session("alice"), claims);
         match sessions.seal(&session) {
             Ok(set_cookie) => {
                 longest = longest.max(pair(&set_cookie).len());
@@ -373,7 +376,7 @@ fn the_limit_is_on_the_byte_and_what_is_sealed_can_be_opened() {
         }
     }
     assert!((1_020..=1_024).contains(&longest), "{longest}");
-    let longest_user = Session { user: UserId::parse(&"u".repeat(255)).unwrap(), ..session("u") };
+    let longest_user = session(&"u".repeat(255));
     assert!(sessions.seal(&longest_user).is_ok());
 }
 
@@ -383,7 +386,7 @@ fn on_plain_http_the_cookies_have_their_short_names() {
     assert_eq!((sessions.cookie_name(), sessions.login_cookie_name()), ("doorward", "doorward-login"));
     let set_cookie = sessions.seal(&session("alice")).unwrap();
     assert!(!set_cookie.to_str().unwrap().contains("Secure"));
-    assert_eq!(sessions.find(&brings(&pair(&set_cookie)), T0).unwrap().user.as_str(), "alice");
+    assert_eq!(sessions.find(&brings(&pair(&set_cookie)), T0).unwrap().identity.user.as_str(), "alice");
 }
 
 /// T-115: neither a session cookie nor a login leaves through debug output.
