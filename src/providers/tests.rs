@@ -96,6 +96,19 @@ async fn a_token_endpoint_that_misbehaves_signs_nobody_in() {
     assert_eq!(op.hits("/token2"), 0);
 }
 
+/// T-140.
+#[tokio::test]
+async fn a_token_answer_may_call_itself_what_it_likes() {
+    let (op, signer) = good().await;
+    let (provider, _) = op.known(op.settings());
+    let body = json!({"access_token": "at", "token_type": "BEARER", "id_token": signer.sign(&op.claims())});
+    for kind in ["text/plain", "text/html; charset=utf-8", "application/x-www-form-urlencoded"] {
+        let headers = vec![("content-type", kind)];
+        op.answers("/token", Answer::Any { status: 200, headers, body: body.to_string().into() });
+        assert!(sign_in(&provider).await.is_ok(), "{kind}");
+    }
+}
+
 /// T-079, T-080, T-082, T-086, T-098 through the whole of it.
 #[tokio::test]
 async fn an_id_token_that_is_wrong_in_anything_signs_nobody_in() {
