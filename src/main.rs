@@ -1,3 +1,2 @@
 //! The command.
-
 fn main() {}
