@@ -262,7 +262,7 @@ async fn a_connection_that_the_application_closed_is_replaced() {
     let cookie = gate.cookie_of("ada").await;
     let mut conversations = gate.upstream.by_hand();
     for _ in 0..5 {
-        let (answer, ()) = tokio::join!(gate.ask("GET /", &[&cookie]), async {
+        let (answer, ()) = tokio::join!(gate.say(wire::request(&gate, "GET /", &[&cookie])), async {
             let mut upstream = soon(conversations.recv()).await.unwrap();
             upstream.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         });

@@ -242,7 +242,7 @@ async fn a_tunnels_connection_never_goes_back_to_the_pool() {
     tunnel.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
     assert_eq!(caller.answer().await.status, 101);
 
-    let (answer, ()) = tokio::join!(gate.ask("GET /other", &[&cookie]), async {
+    let (answer, ()) = tokio::join!(gate.say(wire::request(&gate, "GET /other", &[&cookie])), async {
         let mut other = soon(conversations.recv()).await.unwrap();
         assert_eq!(other.request.target(), "/other");
         other.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Full, StreamBody, combinators::BoxBody};
+use http_body_util::{BodyExt as _, Empty, Full, combinators::BoxBody};
 use hyper::{
     body::{Frame, Incoming},
     client::conn::http2::{SendRequest, handshake},
@@ -38,7 +38,7 @@ fn chunks(parts: &'static [&'static str], trailers: Option<HeaderMap>) -> Body {
     let frames =
         parts.iter().map(|part| Frame::data(Bytes::from_static(part.as_bytes()))).chain(trailers.map(Frame::trailers));
     let frames: Vec<_> = frames.map(Ok::<_, std::convert::Infallible>).collect();
-    StreamBody::new(Frames(frames.into())).boxed()
+    Frames(frames.into()).boxed()
 }
 
 struct Frames(std::collections::VecDeque<Result<Frame<Bytes>, std::convert::Infallible>>);
@@ -170,7 +170,7 @@ async fn streams_do_not_mix() {
     let (ada, grace) = (gate.cookie_of("ada").await, gate.cookie_of("grace").await);
     let mut streams = tokio::task::JoinSet::new();
     for n in 0..200 {
-        let (who, cookie) = [("ada", &ada), ("grace", &grace), ("", &String::new())][n % 3].clone();
+        let (who, cookie) = [("ada", &*ada), ("grace", &*grace), ("", "")][n % 3];
         let cookie = cookie.replace("Cookie: ", "");
         let (mut sender, request) =
             (sender.clone(), request(&gate, "GET", "/_auth/whoami", &[("cookie", &cookie)], empty()));

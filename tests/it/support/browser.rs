@@ -181,9 +181,9 @@ impl Browser {
 
     /// Chooses on the provider's page; the answer is where it sends the browser.
     pub async fn choose(&mut self, page: &Answer, form: &[(&str, &str)]) -> String {
-        let request = page.body.split("name=\"request\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-        let request = request.replace("&amp;", "&").replace("&#x2f;", "/").replace("&quot;", "\"");
-        let action = page.url.join(page.url.path()).unwrap();
+        let attribute = |before: &str| unescaped(page.body.split(before).nth(1).unwrap().split('"').next().unwrap());
+        let request = attribute("name=\"request\" value=\"");
+        let action = page.url.join(&attribute("<form method=\"post\" action=\"")).unwrap();
         let mut fields = vec![("request", &*request)];
         fields.extend(form);
         let answer = self.post(action.as_str(), &fields).await;
@@ -226,4 +226,9 @@ impl Browser {
             self.cookies.insert(key, value.to_owned());
         }
     }
+}
+
+fn unescaped(html: &str) -> String {
+    let escapes = [("&#x2f;", "/"), ("&#x27;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    escapes.iter().fold(html.to_owned(), |text, (escape, sign)| text.replace(escape, sign))
 }

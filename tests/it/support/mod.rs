@@ -9,8 +9,8 @@ pub mod wire;
 
 use std::{future::Future, time::Duration};
 
-pub use browser::{Answer, Browser};
-pub use doorward::dev::provider::{Endpoint, Provider};
+pub use browser::Browser;
+pub use doorward::dev::provider::Endpoint;
 pub use gate::Gate;
 pub use log::Log;
 pub use upstream::Upstream;

@@ -12,14 +12,13 @@ use tokio::{
 
 #[derive(Clone)]
 pub struct Tap {
-    pub address: SocketAddr,
     said: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Tap {
     /// Whoever connects to `listener` is talking to `to`.
     pub fn between(listener: TcpListener, to: SocketAddr) -> Self {
-        let tap = Self { address: listener.local_addr().unwrap(), said: Arc::default() };
+        let tap = Self { said: Arc::default() };
         let said = Arc::clone(&tap.said);
         tokio::spawn(async move {
             while let Ok((caller, _)) = listener.accept().await {

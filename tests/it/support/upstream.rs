@@ -190,12 +190,6 @@ impl Conversation {
         &self.buffer
     }
 
-    /// The rest of the request.
-    pub async fn body(&mut self) -> Vec<u8> {
-        soon(self.read_body()).await.expect("a whole body");
-        self.request.body.clone()
-    }
-
     /// Waits until the gateway has closed the connection; what it said until then.
     pub async fn left(mut self) -> Vec<u8> {
         while soon(self.more()).await.is_some() {}
