@@ -411,7 +411,7 @@ async fn userinfo_fills_gaps_for_the_same_person_only() {
         let (status, page, has_session) = signed_in(&gate).await;
         assert_eq!((status, has_session), (502, false), "{case}: {page}");
     }
-    gate.upstream.nothing();
+    assert!(gate.upstream.take().is_empty(), "no redirect was followed");
 }
 
 /// T-095: an address that nobody verified names nobody.

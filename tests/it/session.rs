@@ -195,7 +195,8 @@ async fn a_session_is_sealed_anew_now_and_then() {
 #[tokio::test]
 async fn a_session_lives_beyond_2038() {
     let gate = Gate::start().await;
-    gate.advance(Duration::from_secs(3_000_000_000));
+    // 2065; the cookie counts seconds to 2106.
+    gate.advance(Duration::from_secs(1_200_000_000));
     let mut browser = gate.signed_in("ada").await;
     assert_eq!(browser.user(&gate).await.as_deref(), Some("ada"));
     gate.advance(HOUR * 13);
@@ -239,7 +240,7 @@ async fn a_changed_cookie_is_no_session() {
             changed.push(String::from_utf8(bytes).unwrap());
         }
     }
-    for at in [1, 4, 24, sealed.len() / 2, sealed.len() - 4] {
+    for at in [4, 24, sealed.len() / 2, sealed.len() - 4] {
         changed.push(sealed[..at].to_owned());
         changed.push(format!("{}{}", &sealed[..at], &grace[at.min(grace.len())..]));
         changed.push(format!("{}{}", &sealed[at..], &sealed[..at]));
@@ -255,6 +256,7 @@ async fn a_changed_cookie_is_no_session() {
     changed.extend([state, login]);
     let mut caller = Caller::connect(gate.address).await;
     for value in changed {
+        assert_ne!(value, sealed);
         let answer = caller.ask(wire::request(&gate, "GET /", &[&format!("Cookie: doorward={value}")])).await;
         assert_eq!((answer.status, answer.all("set-cookie").len()), (401, 0), "{value}");
     }

@@ -126,7 +126,10 @@ impl Browser {
         let url = Url::parse(url).unwrap();
         let authority = format!("{}:{}", url.host_str().unwrap(), url.port_or_known_default().unwrap());
         let target = url[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
-        let mut request = Request::builder().method(method).uri(target).header("host", &authority);
+        let mut request = Request::builder().method(method).uri(target);
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request = request.header("host", &authority);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
