@@ -141,6 +141,10 @@ pub(super) async fn send(
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     }
+    // hyper takes a GET or HEAD of unknown length for one without a body, unless it is told (RFC 9110 §9.3.1 lets them have one).
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let mut target = uri::Parts::default();
     target.scheme = Some(upstream.scheme.clone());
     target.authority = Some(upstream.authority.clone());
