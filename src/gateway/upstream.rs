@@ -23,7 +23,7 @@ use url::Url;
 
 use super::{
     authorise::Permit,
-    hygiene::{Clean, KEEP_ALIVE, PROXY_CONNECTION},
+    hygiene::{self, Clean, KEEP_ALIVE, PROXY_CONNECTION},
     identity_headers,
     settings::{HeaderSettings, UpstreamLimits},
 };
@@ -192,6 +192,9 @@ fn is_callers_fault(error: &(dyn StdError + 'static)) -> bool {
 #[must_use]
 pub(super) fn answer(mut response: Response<Incoming>, sessions: &Sessions) -> Response<Body> {
     let headers = response.headers_mut();
+    for name in hygiene::named_by_connection(headers) {
+        headers.remove(name);
+    }
     for name in
         [header::CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE, KEEP_ALIVE, PROXY_CONNECTION]
     {
