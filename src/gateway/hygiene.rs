@@ -123,7 +123,9 @@ impl Hygiene {
         }
         let host = host(&parts)?;
         let is_websocket = wants_websocket(&parts);
-        let forwarded = forwarded(&parts.headers, &host, peer, &self.trusted, &self.proto)?;
+        // HTTP/2 names the host in the target only, port included.
+        let named = parts.uri.authority().map_or(&*host, |authority| authority.as_str());
+        let forwarded = forwarded(&parts.headers, named, peer, &self.trusted, &self.proto)?;
         self.strip(&mut parts.headers);
         Ok(Clean { parts, body, host: forwarded.canonical_host(host), forwarded, is_websocket })
     }
