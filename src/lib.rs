@@ -5,6 +5,9 @@
 
 // built once
 
+pub mod app;
+pub mod config;
+
 // sockets in
 pub mod server;
 

@@ -87,11 +87,13 @@ impl Names<'_> {
         }
         match shape {
             Shape::Leaf { .. } => Ok(path),
-            Shape::List(_) => {
-                Err(format!("cannot be a variable: `{}` is a list of tables, which only a file can hold", path.join(".")))
-            }
+            Shape::List(_) => Err(format!(
+                "cannot be a variable: `{}` is a list of tables, which only a file can hold",
+                path.join(".")
+            )),
             Shape::Table(table) => {
-                let keys: Vec<_> = table.keys().map(|key| format!("`{PREFIX}{rest}__{}`", key.to_uppercase())).collect();
+                let keys: Vec<_> =
+                    table.keys().map(|key| format!("`{PREFIX}{rest}__{}`", key.to_uppercase())).collect();
                 Err(format!("is a table; its keys are {}", keys.join(", ")))
             }
             Shape::Names(_) => Err(format!("is a table of names; write `{PREFIX}{rest}__NAME`")),
@@ -114,9 +116,9 @@ impl Names<'_> {
     fn unknown(&self, rest: &str, path: &[String], segment: &str, siblings: &BTreeMap<String, Shape>) -> String {
         // The usual mistake is one underscore where two belong.
         let words: Vec<_> = rest.split('_').filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
-        let meant = regrouped(self.whole, &words).map(|path| path.join(".")).unwrap_or_else(|| {
-            nearest(segment, &path.join("."), siblings.keys(), &self.whole.keys())
-        });
+        let meant = regrouped(self.whole, &words)
+            .map(|path| path.join("."))
+            .unwrap_or_else(|| nearest(segment, &path.join("."), siblings.keys(), &self.whole.keys()));
         format!("means nothing; the nearest known variable is `{}`", variable(&meant))
     }
 }

@@ -45,7 +45,14 @@ fn table(out: &mut String, dict: &Dict, shape: &Shape, header: &str, path: &str,
             (Shape::List(shape), Value::Array(_, entries)) => {
                 for (number, entry) in entries.iter().enumerate() {
                     let _ = writeln!(out, "\n[[{header}]]");
-                    table(out, entry.as_dict().unwrap_or(&Dict::new()), shape, &header, &format!("{path}[{number}]"), layers);
+                    table(
+                        out,
+                        entry.as_dict().unwrap_or(&Dict::new()),
+                        shape,
+                        &header,
+                        &format!("{path}[{number}]"),
+                        layers,
+                    );
                 }
             }
             (_, value) => {
@@ -60,7 +67,9 @@ fn table(out: &mut String, dict: &Dict, shape: &Shape, header: &str, path: &str,
 /// `value` in the form its key has, also when a variable wrote it as a text.
 fn printed(value: &Value, form: Form) -> String {
     match (value, form) {
-        (Value::String(_, text), Form::List) => format!("[{}]", entries(text).map(quoted).collect::<Vec<_>>().join(", ")),
+        (Value::String(_, text), Form::List) => {
+            format!("[{}]", entries(text).map(quoted).collect::<Vec<_>>().join(", "))
+        }
         (Value::String(_, text), Form::Bare) => text.clone(),
         (Value::String(_, text), Form::Text) => quoted(text),
         (Value::Char(_, c), _) => quoted(&c.to_string()),

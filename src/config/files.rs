@@ -56,7 +56,9 @@ pub(super) fn check_certificates(path: &Path) -> Result<(), String> {
 
 /// Says what is wrong with the PEM file at `path` as a private key.
 pub(super) fn check_private_key(path: &Path) -> Result<(), String> {
-    PrivateKeyDer::from_pem_slice(&pem(path)?).map(|_| ()).map_err(|_| format!("names {}, which holds no PEM private key", shown(path)))
+    PrivateKeyDer::from_pem_slice(&pem(path)?)
+        .map(|_| ())
+        .map_err(|_| format!("names {}, which holds no PEM private key", shown(path)))
 }
 
 fn pem(path: &Path) -> Result<Vec<u8>, String> {
@@ -66,5 +68,9 @@ fn pem(path: &Path) -> Result<Vec<u8>, String> {
 fn certificates(name: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = certificates.map_err(|error| format!("names {name}, which is not PEM: {error}"))?;
-    if certificates.is_empty() { Err(format!("names {name}, which holds no PEM certificate")) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(format!("names {name}, which holds no PEM certificate"))
+    } else {
+        Ok(certificates)
+    }
 }

@@ -27,8 +27,11 @@ pub(super) fn layer(written: &[&Layer], problems: &mut Vec<Problem>) -> Layer {
             return layer;
         }
     };
-    for name in written.iter().filter_map(|layer| layer.table(["providers"])).flat_map(Dict::keys).collect::<BTreeSet<_>>() {
-        let given = written.iter().rev().find_map(|layer| Some((layer, layer.table(["providers", name])?.get("kind")?)));
+    for name in
+        written.iter().filter_map(|layer| layer.table(["providers"])).flat_map(Dict::keys).collect::<BTreeSet<_>>()
+    {
+        let given =
+            written.iter().rev().find_map(|layer| Some((layer, layer.table(["providers", name])?.get("kind")?)));
         let kind = match given.map(|(layer, kind)| (layer, kind.as_str())) {
             Some((_, Some(kind))) if kinds.table([kind]).is_some() => kind,
             Some((layer, Some(_))) => {

@@ -125,7 +125,12 @@ impl Layer {
     pub(super) fn table<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<&Dict> {
         path.into_iter().try_fold(&self.dict, |dict, name| match dict.get(name)? {
             Value::Dict(_, dict) => Some(dict),
-            Value::String(..) | Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) | Value::Array(..) => None,
+            Value::String(..)
+            | Value::Char(..)
+            | Value::Bool(..)
+            | Value::Num(..)
+            | Value::Empty(..)
+            | Value::Array(..) => None,
         })
     }
 }

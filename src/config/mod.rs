@@ -24,16 +24,18 @@ mod tests;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use figment::{Figment, value::Dict};
 
+use self::{problems::Problem, raw::Raw, shape::Shape};
 pub use self::{
     problems::Problems,
     sources::{CommandLine, Sources},
 };
-use self::{problems::Problem, raw::Raw, shape::Shape};
 use crate::{admin, gateway, providers, secret, server, sessions, telemetry};
 
 /// Everything every part is told.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Worker threads; `None` for one a core.
+    pub threads: Option<usize>,
     /// Sockets in.
     pub server: server::Settings,
     /// The operator's listener.

@@ -13,7 +13,8 @@ use serde::Deserialize;
 use super::{
     leaf::{Given, Size},
     values::{
-        AdminListen, EmailDomain, Issuer, LogFilter, ProviderUrl, RouteHost, Scope, Store, TrustedPeer, Upstream as UpstreamUrl,
+        AdminListen, EmailDomain, Issuer, LogFilter, ProviderUrl, RouteHost, Scope, Store, TrustedPeer,
+        Upstream as UpstreamUrl,
     },
 };
 use crate::{
@@ -47,6 +48,8 @@ pub(super) struct Raw {
     pub(super) routes: Vec<Route>,
     /// Peers whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, ranges, or `unix`.
     pub(super) trusted_proxies: Given<Vec<TrustedPeer>>,
+    /// Worker threads; 0 is one a core.
+    pub(super) threads: Given<usize>,
     /// The providers people can sign in at, each under a name of your choice that stands in URLs and logs.
     pub(super) providers: BTreeMap<String, Provider>,
     /// Sessions and logins under way.

@@ -6,11 +6,7 @@ use figment::value::{Dict, Value};
 use schemars::generate::SchemaSettings;
 use serde_json::Value as Json;
 
-use super::{
-    layer::Layer,
-    problems::Problem,
-    raw::Raw,
-};
+use super::{layer::Layer, problems::Problem, raw::Raw};
 
 /// The JSON Schema of a configuration file.
 pub(super) fn schema() -> Json {
@@ -95,11 +91,21 @@ impl Shape {
         if let Self::Table(table) = self {
             prune_table(table, &mut layer.dict, "", &whole, &mut found);
         }
-        problems.extend(found.into_iter().map(|(key, what)| Problem { place: layer.place_near(&key).cloned(), key, what }));
+        problems.extend(found.into_iter().map(|(key, what)| Problem {
+            place: layer.place_near(&key).cloned(),
+            key,
+            what,
+        }));
     }
 }
 
-fn prune_table(table: &BTreeMap<String, Shape>, dict: &mut Dict, path: &str, whole: &[String], found: &mut Vec<(String, String)>) {
+fn prune_table(
+    table: &BTreeMap<String, Shape>,
+    dict: &mut Dict,
+    path: &str,
+    whole: &[String],
+    found: &mut Vec<(String, String)>,
+) {
     dict.retain(|name, value| {
         let key = dotted(path, name);
         if let Some(shape) = table.get(name) {
@@ -111,7 +117,13 @@ fn prune_table(table: &BTreeMap<String, Shape>, dict: &mut Dict, path: &str, who
     });
 }
 
-fn prune_value(shape: &Shape, value: &mut Value, key: &str, whole: &[String], found: &mut Vec<(String, String)>) -> bool {
+fn prune_value(
+    shape: &Shape,
+    value: &mut Value,
+    key: &str,
+    whole: &[String],
+    found: &mut Vec<(String, String)>,
+) -> bool {
     let mut wrong = |what: &str| {
         found.push((key.to_owned(), what.to_owned()));
         false
@@ -140,7 +152,12 @@ fn prune_value(shape: &Shape, value: &mut Value, key: &str, whole: &[String], fo
 
 /// The known key that somebody who wrote `name` in the table `path` may have meant: one of its `siblings`, or one of the `whole`
 /// configuration that is written in another table.
-pub(super) fn nearest<'a>(name: &str, path: &str, siblings: impl Iterator<Item = &'a String>, whole: &[String]) -> String {
+pub(super) fn nearest<'a>(
+    name: &str,
+    path: &str,
+    siblings: impl Iterator<Item = &'a String>,
+    whole: &[String],
+) -> String {
     let distance = |key: &str| strsim::damerau_levenshtein(&name.to_lowercase(), key.rsplit('.').next().unwrap_or(key));
     // A neighbour is as good as a key elsewhere that is two letters nearer.
     let siblings = siblings.map(|sibling| (distance(sibling), dotted(path, sibling)));

@@ -66,7 +66,8 @@ impl Sources {
         environment: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         let environment = environment.into_iter().map(|(variable, value)| (variable.into(), value.into()));
-        let is_ours = |(variable, _): &(OsString, OsString)| variable.to_string_lossy().starts_with(environment::PREFIX);
+        let is_ours =
+            |(variable, _): &(OsString, OsString)| variable.to_string_lossy().starts_with(environment::PREFIX);
         Self { command_line, environment: environment.filter(is_ours).collect(), usual_file: None }
     }
 
@@ -95,7 +96,9 @@ impl Sources {
         };
         let shown = path.display().to_string();
         let problem = |what: String| match &named_by {
-            Some(place) => Problem { place: Some(place.clone()), key: shown.clone(), what: format!("names {shown}, which {what}") },
+            Some(place) => {
+                Problem { place: Some(place.clone()), key: shown.clone(), what: format!("names {shown}, which {what}") }
+            }
             None => Problem { place: None, key: shown.clone(), what },
         };
         // Exactly this path: a file of the same name in a parent directory is somebody else's.
@@ -117,7 +120,8 @@ impl Sources {
                 let path: Vec<_> = key.split('.').map(str::to_owned).collect();
                 layer.insert(&path, Value::from(value.as_str()), place);
             } else {
-                let what = format!("means nothing; the nearest known key is `{}`", nearest(key, "", keys.iter(), &keys));
+                let what =
+                    format!("means nothing; the nearest known key is `{}`", nearest(key, "", keys.iter(), &keys));
                 problems.push(Problem { place: Some(place), key: key.clone(), what });
             }
         }

@@ -25,7 +25,10 @@ impl Leaf for Listen {
     fn parse(value: &Value) -> Result<Self, String> {
         let text = text(value)?;
         listen(text).ok_or_else(|| {
-            format!("is {}; `host:port`, `unix:/path` or `systemd` is expected (all addresses: `0.0.0.0:4180`)", shown(text))
+            format!(
+                "is {}; `host:port`, `unix:/path` or `systemd` is expected (all addresses: `0.0.0.0:4180`)",
+                shown(text)
+            )
         })
     }
 
@@ -172,7 +175,8 @@ impl Leaf for RouteHost {
     fn parse(value: &Value) -> Result<Self, String> {
         let text = text(value)?;
         let host = Host::parse(text.strip_suffix('.').unwrap_or(text)).ok().filter(|_| !text.contains('*'));
-        let wrong = || format!("is {}; a host such as `app.example.com` is expected, without scheme, port or `*`", shown(text));
+        let wrong =
+            || format!("is {}; a host such as `app.example.com` is expected, without scheme, port or `*`", shown(text));
         host.map(|host| Self(host.to_string().into())).ok_or_else(wrong)
     }
 
@@ -195,7 +199,8 @@ impl Leaf for TrustedPeer {
         if text == "unix" {
             return Ok(Self::Unix);
         }
-        let net: Option<IpNet> = text.parse().ok().or_else(|| text.parse().map(|address: IpAddr| IpNet::from(address)).ok());
+        let net: Option<IpNet> =
+            text.parse().ok().or_else(|| text.parse().map(|address: IpAddr| IpNet::from(address)).ok());
         let net = net.ok_or_else(|| {
             format!("is {}; an address, a range such as `10.0.0.0/8`, or `unix` is expected", shown(text))
         })?;
@@ -223,9 +228,12 @@ impl Leaf for HeaderName {
 
 /// A header that may carry an identity.
 pub(super) fn header_name(text: &str) -> Result<HeaderName, String> {
-    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("is {}, which is no header name", shown(text)))?;
+    let name =
+        HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("is {}, which is no header name", shown(text)))?;
     match OTHERS_HEADERS.contains(&as_read_upstream(&name).as_str()) {
-        true => Err(format!("is {}, which has another meaning; choose a header of your own such as `X-User`", shown(text))),
+        true => {
+            Err(format!("is {}, which has another meaning; choose a header of your own such as `X-User`", shown(text)))
+        }
         false => Ok(name),
     }
 }
@@ -271,7 +279,8 @@ impl Leaf for Scope {
     fn parse(value: &Value) -> Result<Self, String> {
         let text = text(value)?;
         let ok = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        let wrong = || format!("is {}, which is not one scope; entries are separated, not joined by spaces", shown(text));
+        let wrong =
+            || format!("is {}, which is not one scope; entries are separated, not joined by spaces", shown(text));
         text.bytes().all(ok).then(|| Self(text.to_owned())).ok_or_else(wrong)
     }
 

@@ -55,6 +55,11 @@ impl Endpoints {
             Err(error) => return after_stray_login(visit, error),
         };
         if let Some(error) = parameters.error {
+            provider.check_callback_issuer(parameters.iss.as_deref()).map_err(|wrong| EndpointError::SignIn {
+                error: Box::new(wrong.into()),
+                provider: provider.display_name().into(),
+                return_to: login.return_to.clone(),
+            })?;
             return Err(EndpointError::ProviderRefused { code: printable(&error), return_to: login.return_to });
         }
         let code = parameters.code.ok_or(BadForm::Missing("code"))?;

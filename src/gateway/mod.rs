@@ -92,6 +92,11 @@ impl Gateway {
         })
     }
 
+    /// Begins to ask the providers for what a sign-in will need; waits for nothing.
+    pub fn warm(&self) {
+        self.providers.iter().for_each(|provider| provider.warm());
+    }
+
     async fn answer(
         &self,
         request: Request<Incoming>,

@@ -1,7 +1,7 @@
 //! Listening sockets: TCP, unix, or passed in by systemd.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     net::{SocketAddr, ToSocketAddrs as _},
     os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -86,6 +86,18 @@ impl Listener {
             Socket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), Peer::Unix))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().map_err(|_| fmt::Error)?.fmt(f),
+            Socket::Unix(listener) => {
+                let address = listener.local_addr().map_err(|_| fmt::Error)?;
+                write!(f, "unix:{}", address.as_pathname().unwrap_or(Path::new("(passed)")).display())
             }
         }
     }

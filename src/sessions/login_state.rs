@@ -7,7 +7,7 @@
 //!   It still has to open, so that they can be sent where they wanted to go instead of to an error.
 //! * `state` is base64url and nothing else: there are providers that decode it once more than they should.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue};
@@ -34,7 +34,7 @@ const MAX_STATE_BYTES: usize = 6 * 1_024;
 
 /// Used logins that are remembered at most, some 10 MB of them. Whoever can begin logins can fill it; then the provider still refuses a
 /// code that comes twice (RFC 6749 §4.1.2).
-const MAX_USED: usize = 65_536;
+pub(super) const MAX_USED: usize = 65_536;
 
 /// What all tabs of a browser share; the value of the login cookie.
 type BrowserSecret = Secret<Id>;
@@ -45,7 +45,7 @@ pub(super) struct Logins {
     ring: Ring<MAX_STATE_BYTES>,
     timeout: Duration,
     origin: Origin,
-    used: Remembered,
+    pub(super) used: Arc<Remembered>,
 }
 
 /// What the authorization request and the answer that redirects there need.
@@ -127,14 +127,14 @@ impl LoginStateError {
 }
 
 impl Logins {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, used: Arc<Remembered>) -> Self {
         let cookie = Cookie::login(&settings.origin);
         Self {
             ring: Ring::new(&settings.keys, PURPOSE, cookie.name(), &settings.origin),
             cookie,
             timeout: settings.login_timeout,
             origin: settings.origin.clone(),
-            used: Remembered::new("used logins", MAX_USED),
+            used,
         }
     }
 
@@ -263,7 +263,7 @@ mod tests {
     const B: ProviderTag = ProviderTag([2; 4]);
 
     fn logins() -> Logins {
-        Logins::new(&settings())
+        Logins::new(&settings(), Arc::new(Remembered::new("used logins", MAX_USED)))
     }
 
     fn to(path: &str) -> ReturnTo {
@@ -425,7 +425,7 @@ mod tests {
         let other = |change: fn(&mut Settings)| {
             let mut settings = settings();
             change(&mut settings);
-            Logins::new(&settings)
+            Logins::new(&settings, Arc::new(Remembered::new("used logins", MAX_USED)))
         };
         let rotated = other(|s| s.keys.insert(0, Secret::new([99; 32])));
         let resumed = rotated.resume(&browser, &started.state, A, NOW).ok().unwrap();

@@ -12,7 +12,7 @@ mod record;
 mod revocation;
 mod seal;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 
@@ -142,7 +142,7 @@ pub struct Sessions {
     ring: Ring<MAX_SEALED_BYTES>,
     max_age: Duration,
     idle_timeout: Duration,
-    revoked: Remembered,
+    revoked: Arc<Remembered>,
     logins: Logins,
 }
 
@@ -159,14 +159,25 @@ impl Sessions {
     /// When there is no key: the configuration without one is refused earlier.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
+        let revoked = Arc::new(Remembered::new("revoked sessions", settings.revocations));
+        Self::remembering(settings, revoked, Arc::new(Remembered::new("used logins", login_state::MAX_USED)))
+    }
+
+    /// The same for other `settings`, for a reload: what has been ended or used stays so. The size of the list of revocations stays too.
+    #[must_use]
+    pub fn reconfigured(&self, settings: &Settings) -> Self {
+        Self::remembering(settings, Arc::clone(&self.revoked), Arc::clone(&self.logins.used))
+    }
+
+    fn remembering(settings: &Settings, revoked: Arc<Remembered>, used: Arc<Remembered>) -> Self {
         let cookie = Cookie::session(&settings.origin);
         Self {
             ring: Ring::new(&settings.keys, PURPOSE, cookie.name(), &settings.origin),
             cookie,
             max_age: settings.max_age,
             idle_timeout: settings.idle_timeout,
-            revoked: Remembered::new("revoked sessions", settings.revocations),
-            logins: Logins::new(settings),
+            revoked,
+            logins: Logins::new(settings, used),
         }
     }
 

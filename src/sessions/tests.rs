@@ -426,3 +426,21 @@ proptest! {
         }
     }
 }
+
+/// A reload must not bring ended sessions back, nor let a callback be used again.
+#[test]
+fn a_reload_forgets_nothing() {
+    let before = sessions(|_| {});
+    let ended = session("alice");
+    let cookie = brings(&pair(&before.seal(&ended).unwrap()));
+    let login = before.start_login(&HeaderMap::new(), ProviderTag([1; 4]), &ReturnTo::root(), T0);
+    let browser = brings(&pair(&login.set_cookie));
+    before.revoke(&ended, T0);
+    let resumed = before.resume_login(&browser, &login.state, ProviderTag([1; 4]), T0).ok().unwrap();
+    assert!(before.use_once(&resumed, T0));
+
+    let after = before.reconfigured(&settings());
+    assert!(after.find(&cookie, T0).is_none());
+    let resumed = after.resume_login(&browser, &login.state, ProviderTag([1; 4]), T0).ok().unwrap();
+    assert!(!after.use_once(&resumed, T0));
+}

@@ -43,7 +43,8 @@ pub(super) fn resolve(
     let routes = if raw.upstream.is_given() {
         if !raw.routes.is_empty() {
             let upstream = reading.named("upstream");
-            reading.wrong("routes", format!("stand beside {upstream}, which is short for a route; give one of the two"));
+            reading
+                .wrong("routes", format!("stand beside {upstream}, which is short for a route; give one of the two"));
         }
         single(raw.upstream, raw.allow, reading).map(|route| vec![route])
     } else {
@@ -189,7 +190,10 @@ fn headers(raw: Headers, reading: &mut Reading<'_>) -> Option<HeaderSettings> {
     let mut is_new = |name: &HeaderName, key: &str, reading: &mut Reading<'_>| {
         if let Some(other) = known.insert(as_read_upstream(name), key.to_owned()) {
             let other = reading.named(&other);
-            reading.wrong(key, format!("is the same header as {other}: case, `_` and `.` make no difference to applications"));
+            reading.wrong(
+                key,
+                format!("is the same header as {other}: case, `_` and `.` make no difference to applications"),
+            );
         }
     };
     if let Some(user) = &user {

@@ -59,7 +59,9 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
     let sessions = sessions::resolve(raw.session, origin, reading);
     let filter = reading.required(raw.log.filter, "log.filter");
     let format = reading.required(raw.log.format, "log.format");
+    let threads = reading.count(raw.threads, "threads", 0..=1_024);
     Some(Settings {
+        threads: threads.filter(|threads| *threads > 0),
         server: server::Settings { listen: listen?, tls, limits: limits?, shutdown_grace: shutdown_grace? },
         admin: admin?,
         gateway: gateway?,
@@ -74,8 +76,12 @@ fn public_url(given: Given<Origin>, has_tls: bool, reading: &mut Reading<'_>) ->
     let origin = reading.required(given, KEY)?;
     match (origin.is_https(), origin.is_loopback()) {
         (true, _) => {}
-        (false, _) if has_tls => reading.wrong(KEY, "is plain http although `tls.cert` is set; browsers would not find us"),
-        (false, true) => reading.warn(KEY, "is plain http on loopback: cookies are not `Secure`; for trying things out only"),
+        (false, _) if has_tls => {
+            reading.wrong(KEY, "is plain http although `tls.cert` is set; browsers would not find us")
+        }
+        (false, true) => {
+            reading.warn(KEY, "is plain http on loopback: cookies are not `Secure`; for trying things out only")
+        }
         (false, false) => reading.wrong(KEY, "is plain http; https is needed, except on loopback"),
     }
     Some(origin)

@@ -92,9 +92,9 @@ fn provider(
     if algorithms.as_ref().is_some_and(Vec::is_empty) {
         reading.wrong(&key("algorithms"), "is empty; no signature would be accepted");
     }
-    let ca = reading.value(raw.ca_file, &key("ca_file")).and_then(|path| {
-        files::authorities(&path).map_err(|what| reading.wrong(&key("ca_file"), what)).ok()
-    });
+    let ca = reading
+        .value(raw.ca_file, &key("ca_file"))
+        .and_then(|path| files::authorities(&path).map_err(|what| reading.wrong(&key("ca_file"), what)).ok());
     // Settled in `kinds`; whatever it is, it has been applied.
     let _kind = reading.required(raw.kind, &key("kind"));
     Some(Settings {

@@ -69,7 +69,9 @@ fn keys(
     }
     let written_at = if key.is_given() { "session.key" } else { "session.key_file" };
     let current = reading.secret(key, key_file, "session.key").and_then(|text| {
-        parse(&text).map_err(|why| reading.wrong(written_at, format!("is no session key: {why}; `doorward key` makes one"))).ok()
+        parse(&text)
+            .map_err(|why| reading.wrong(written_at, format!("is no session key: {why}; `doorward key` makes one")))
+            .ok()
     });
 
     let (written_at, texts) = match (previous_inline, previous_path) {
@@ -92,7 +94,10 @@ fn keys(
         let number = number + 1;
         match parse(text) {
             Ok(key) if keys.iter().any(|known| bool::from(known.expose().ct_eq(key.expose()))) => {
-                reading.wrong(written_at, format!("has key {number} twice: it is also the current key or stands before it"));
+                reading.wrong(
+                    written_at,
+                    format!("has key {number} twice: it is also the current key or stands before it"),
+                );
             }
             Ok(key) => keys.push(key),
             Err(why) => reading.wrong(written_at, format!("has a wrong key {number}: {why}")),
@@ -111,7 +116,8 @@ fn parse(text: &Secret<String>) -> Result<Key, String> {
         return Err("it is base64 with `+`, `/` or `=`; base64url without padding is expected".to_owned());
     }
     let bytes = Zeroizing::new(BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| "it is not base64url".to_owned())?);
-    let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| format!("it holds {} bytes instead of 32", bytes.len()))?;
+    let key: [u8; 32] =
+        bytes.as_slice().try_into().map_err(|_| format!("it holds {} bytes instead of 32", bytes.len()))?;
     // A placeholder such as AAAA…: everybody's guess.
     if key.iter().all(|byte| Some(byte) == key.first()) {
         return Err("it is one byte, 32 times".to_owned());
