@@ -44,6 +44,7 @@ async fn no_spelling_of_a_path_slips_through_the_anonymous_route() {
     let all = [
         "/admin/x#/public/",
         "/admin%23/public/",
+        "/public/%23/../admin",
         "/public/%23/../../admin",
         "/public/../admin",
         "/public/%2e%2e/admin",
