@@ -23,7 +23,7 @@ use url::Url;
 
 use super::{
     authorise::Permit,
-    hygiene::{Clean, KEEP_ALIVE, PROXY_CONNECTION},
+    hygiene::{self, Clean, KEEP_ALIVE, PROXY_CONNECTION},
     identity_headers,
     settings::{HeaderSettings, UpstreamLimits},
 };
@@ -141,6 +141,10 @@ pub(super) async fn send(
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     }
+    // hyper takes a GET or HEAD of unknown length for one without a body, unless it is told (RFC 9110 §9.3.1 lets them have one).
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     let mut target = uri::Parts::default();
     target.scheme = Some(upstream.scheme.clone());
     target.authority = Some(upstream.authority.clone());
@@ -188,6 +192,9 @@ fn is_callers_fault(error: &(dyn StdError + 'static)) -> bool {
 #[must_use]
 pub(super) fn answer(mut response: Response<Incoming>, sessions: &Sessions) -> Response<Body> {
     let headers = response.headers_mut();
+    for name in hygiene::named_by_connection(headers) {
+        headers.remove(name);
+    }
     for name in
         [header::CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE, KEEP_ALIVE, PROXY_CONNECTION]
     {
