@@ -105,8 +105,8 @@ impl Told {
 }
 
 const CHECK: &str = "Check the address, or go back to where you came from.";
-const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the id below to whoever runs this site.";
-const TELL_OPERATOR: &str = "Give the id below to whoever runs this site: it leads to the details in the log.";
+const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the reference below to whoever runs this site.";
+const TELL_OPERATOR: &str = "Give the reference below to whoever runs this site: it leads to the details in the log.";
 const WAIT: &str = "Wait a moment and try again.";
 
 impl Replies {
@@ -339,7 +339,7 @@ fn endpoint(error: &EndpointError) -> Told {
             ),
         )
         .advice(
-            "Whoever runs this site can pass on fewer claims (headers.claims), or have the provider send fewer groups. Give them the id below.",
+            "Whoever runs this site can pass on fewer claims (headers.claims), or have the provider send fewer groups. Give them the reference below.",
         ),
     }
 }
