@@ -5,6 +5,10 @@
 use std::{
     error::Error as StdError,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -137,13 +141,19 @@ pub(super) async fn send(
     parts.uri = Uri::from_parts(target).unwrap_or_default();
     parts.version = Version::HTTP_11;
 
-    let answer = upstream.client.request(Request::from_parts(parts, RequestBody(body)));
-    match tokio::time::timeout(upstream.response_timeout, answer).await {
-        Err(_) => Err(UpstreamError::Timeout),
-        Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
-        Ok(Err(error)) if is_callers_fault(&error) => Err(UpstreamError::RequestBody(error)),
-        Ok(Err(error)) => Err(UpstreamError::Broken(error)),
-        Ok(Ok(response)) => Ok(response),
+    let moved = (!body.is_end_stream()).then(Arc::<AtomicBool>::default);
+    let request = Request::from_parts(parts, RequestBody { body, moved: moved.clone() });
+    let mut answer = upstream.client.request(request);
+    loop {
+        return match tokio::time::timeout(upstream.response_timeout, &mut answer).await {
+            // The caller is still sending: a slow upload is not a slow application (T-113).
+            Err(_) if moved.as_ref().is_some_and(|moved| moved.swap(false, Ordering::Relaxed)) => continue,
+            Err(_) => Err(UpstreamError::Timeout),
+            Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
+            Ok(Err(error)) if is_callers_fault(&error) => Err(UpstreamError::RequestBody(error)),
+            Ok(Err(error)) => Err(UpstreamError::Broken(error)),
+            Ok(Ok(response)) => Ok(response),
+        };
     }
 }
 
@@ -199,22 +209,29 @@ pub(super) fn answer(mut response: Response<Incoming>, sessions: &Sessions) -> R
 /// The caller's body on its way to the application, without trailers: a trailer could pass for a header where both are merged (RFC 9110
 /// §6.5.1).
 #[derive(Debug)]
-pub(super) struct RequestBody(Incoming);
+pub(super) struct RequestBody {
+    body: Incoming,
+    /// Set whenever something of it goes on its way; `None` for a request without a body.
+    moved: Option<Arc<AtomicBool>>,
+}
 
 impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(moved) = &self.moved {
+            moved.store(true, Ordering::Relaxed);
+        }
         Poll::Ready(frame.filter(|frame| !frame.as_ref().is_ok_and(Frame::is_trailers)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
 }
