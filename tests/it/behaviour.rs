@@ -170,7 +170,7 @@ async fn an_upload_may_take_longer_than_the_application_may_think() {
     }
     caller.say("0\r\n\r\n").await;
     assert_eq!(upstream.hear(5).await, b"0\r\n\r\n");
-    upstream.say("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n").await;
+    upstream.say("HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(caller.answer().await.status, 201);
 
     // Nothing moves any more, on either side: that has a limit.
