@@ -33,9 +33,15 @@ describe('doorward dev', () => {
     return { program, address: addresses[0] };
   }
 
+  async function fits(page) {
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= page.viewportSize().width, `${page.url()} is ${width} px wide`);
+  }
+
   /** Chooses the first person on the development provider's page. */
   async function chooseSomebody(page, address) {
     await page.goto(`${address}/hello?from=dev`);
+    await fits(page);
     assert.notEqual(new URL(page.url()).origin, address, 'the development provider has an address of its own');
     await page.getByRole('button').first().click();
     await page.waitForURL((url) => url.origin === address);
@@ -45,10 +51,11 @@ describe('doorward dev', () => {
     const { program, address } = await dev();
     try {
       assert.match(new URL(address).hostname, /^(127\.0\.0\.1|localhost|\[::1\])$/);
-      const context = await person(browser);
+      const context = await person(browser, { viewport: { width: 320, height: 640 } });
       const page = await context.newPage();
       await chooseSomebody(page, address);
       assert.equal(page.url(), `${address}/hello?from=dev`);
+      await fits(page);
       const text = await page.locator('body').innerText();
       assert.match(text, /x-user/i);
       assert.match(text, /x-forwarded-/i);

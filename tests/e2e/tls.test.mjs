@@ -14,14 +14,21 @@ import { NAVIGATION, ask } from './support/http.mjs';
 import { soon } from './support/processes.mjs';
 import { startWorld } from './support/world.mjs';
 
-/** A certificate for `names` that is its own authority. */
-function certificate(folder, file, names) {
-  const [cert, key] = [path.join(folder, `${file}.crt`), path.join(folder, `${file}.key`)];
-  execFileSync('openssl', [
-    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', `/CN=${names[0]}`],
-    ...['-addext', `subjectAltName=${names.map((name) => `DNS:${name}`).join(',')}`, '-keyout', key, '-out', cert],
-  ], { stdio: 'pipe' });
-  return { cert, key };
+/** Runs openssl in `folder`, without whatever the system's configuration adds. */
+const openssl = (folder, ...args) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe', env: { PATH: process.env.PATH, OPENSSL_CONF: '/dev/null' } });
+const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+
+/** An authority of our own in `folder`, called `file`. */
+function authority(folder, file) {
+  openssl(folder, 'req', '-x509', ...NEW_KEY, '-subj', `/CN=${file}`, '-addext', 'basicConstraints=critical,CA:TRUE', '-keyout', `${file}.key`, '-out', `${file}.crt`);
+  return path.join(folder, `${file}.crt`);
+}
+
+/** A certificate for the host `name`, vouched for by the authority called `by`. */
+function certificate(folder, name, by) {
+  const extensions = ['-addext', 'basicConstraints=critical,CA:FALSE', '-addext', `subjectAltName=DNS:${name}`];
+  openssl(folder, 'req', '-x509', ...NEW_KEY, '-subj', `/CN=${name}`, ...extensions, '-CA', `${by}.crt`, '-CAkey', `${by}.key`, '-keyout', `${name}.key`, '-out', `${name}.crt`);
+  return { cert: path.join(folder, `${name}.crt`), key: path.join(folder, `${name}.key`) };
 }
 
 describe('with TLS', () => {
@@ -30,8 +37,9 @@ describe('with TLS', () => {
   let browser;
   before(async () => {
     folder = mkdtempSync(path.join(os.tmpdir(), 'doorward-tls-'));
-    const ours = certificate(folder, 'app', ['app.test']);
-    const theirs = certificate(folder, 'provider', ['localhost']);
+    const root = authority(folder, 'root');
+    const ours = certificate(folder, 'app.test', 'root');
+    const theirs = certificate(folder, 'localhost', 'root');
     world = await startWorld({
       address: await gatewayAddress({ scheme: 'https', host: 'app.test' }),
       provider: { tls: { cert: readFileSync(theirs.cert), key: readFileSync(theirs.key) } },
@@ -39,7 +47,7 @@ describe('with TLS', () => {
         DOORWARD_TLS__CERT: ours.cert,
         DOORWARD_TLS__KEY: ours.key,
         // an authority of the operator's own, for this provider alone
-        DOORWARD_PROVIDERS__TEST__CA_FILE: theirs.cert,
+        DOORWARD_PROVIDERS__TEST__CA_FILE: root,
       },
     });
     browser = await startBrowser();
@@ -59,6 +67,7 @@ describe('with TLS', () => {
     const seen = await received(page);
     assert.deepEqual(values(seen, 'x-user'), ['alice']);
     assert.deepEqual(values(seen, 'x-forwarded-proto'), ['https']);
+    assert.deepEqual(values(seen, 'host'), [new URL(world.publicUrl).host], 'with its port, as over HTTP/1.1');
     assert.deepEqual(values(seen, 'x-forwarded-host'), [new URL(world.publicUrl).host]);
 
     const held = await cookies(context, world.publicUrl);

@@ -16,14 +16,10 @@ export async function startApplication() {
     seen.push(received(request));
     answer(request, response, streams).catch((error) => response.destroy(error));
   });
-  // an application that looks at the size before it reads: 413 for what is too large, 100 for the rest
   server.on('checkContinue', (request, response) => {
     seen.push(received(request));
-    if (Number(request.headers['content-length']) > 1 << 20) {
-      response.writeHead(413, { connection: 'close' }).end('too large');
-      return;
-    }
-    response.writeContinue();
+    // an application that looks before it reads says 100 only to what it wants
+    if (!request.url.startsWith('/refuse')) response.writeContinue();
     answer(request, response, streams).catch((error) => response.destroy(error));
   });
   const sockets = new WebSocketServer({ server });
@@ -64,6 +60,11 @@ async function answer(request, response, streams) {
   switch (pathname) {
     case '/upload':
       return takeUpload(request, response);
+    case '/refuse':
+      // politely: the answer first, and what is still coming is taken from the wire, or the answer could get lost on its way
+      response.writeHead(413, { connection: 'close', 'content-type': 'text/plain' }).end('too large');
+      request.resume();
+      return;
     case '/download':
       return sendDownload(Number(searchParams.get('bytes')), response);
     case '/events':

@@ -1,7 +1,7 @@
 // The gateway as it is shipped: the compiled program, told everything by environment variables.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { ask } from './http.mjs';
@@ -13,6 +13,7 @@ export const TARGET = path.resolve(REPOSITORY, process.env.CARGO_TARGET_DIR ?? '
 /** Built once by tests/run before the tests begin. */
 export const BINARY = process.env.DOORWARD_BIN ?? path.join(TARGET, 'debug/doorward');
 const LOGS = path.join(TARGET, 'e2e-logs');
+if (!existsSync(BINARY)) throw new Error(`no gateway at ${BINARY}: cargo build, or tests/run e2e, which does`);
 
 export const newKey = () => execFileSync(BINARY, ['key'], { encoding: 'utf8' }).trim();
 
