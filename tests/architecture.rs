@@ -16,8 +16,8 @@ const ORDER: &[&[&str]] = &[
     &["policy"],
     // Takes any handler, so it knows nothing of what a request means; `Peer` is its word for the other end.
     &["server"],
-    &["identity", "origin", "outgoing"],
-    &["body", "clock", "secret"],
+    &["body", "identity", "origin"],
+    &["clock", "outgoing", "secret"],
 ];
 
 #[test]

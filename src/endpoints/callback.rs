@@ -3,6 +3,7 @@
 use http::{Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tracing::info;
+use url::form_urlencoded;
 
 use super::{BadForm, EndpointError, Endpoints, Visit, form, redirect};
 use crate::{
@@ -52,6 +53,9 @@ impl Endpoints {
         let login = self.sessions.resume_login(visit.headers, parameters.state.expose(), provider.tag(), visit.now);
         let login = match login {
             Ok(login) => login,
+            Err(LoginStateError::NoCookie { .. }) if posted.is_some() => {
+                return Ok(self.as_query(provider, &parameters));
+            }
             Err(error) => return after_stray_login(visit, error),
         };
         if let Some(error) = parameters.error {
@@ -79,6 +83,23 @@ impl Endpoints {
                 return_to: login.return_to,
             }),
         }
+    }
+
+    /// A form that the provider's page posts comes without our cookies: `SameSite=Lax` sends them with safe methods only (RFC 6265bis
+    /// §5.6.7.1). The same answer as a query brings them; a browser that has none ends at the page that says so.
+    fn as_query(&self, provider: &Provider, parameters: &Parameters) -> Response<Body> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("state", parameters.state.expose());
+        if let Some(code) = &parameters.code {
+            query.append_pair("code", code.expose());
+        }
+        for (name, value) in [("error", &parameters.error), ("iss", &parameters.iss)] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        let callback = self.links.callback_uri(provider.name());
+        redirect(StatusCode::SEE_OTHER, &format!("{callback}?{}", query.finish()))
     }
 
     fn begin_session(

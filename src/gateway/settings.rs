@@ -105,7 +105,8 @@ pub struct TrustedProxies {
 pub struct UpstreamLimits {
     /// To open a connection, TLS included.
     pub connect_timeout: Duration,
-    /// From the end of our request to the head of the answer.
+    /// From the end of our request, or from the last of its body that moved, to the head of the answer; noticed at the latest after
+    /// twice this time.
     pub response_timeout: Duration,
     /// How long an unused connection is kept for the next request.
     pub idle_timeout: Duration,

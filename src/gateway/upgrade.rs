@@ -15,13 +15,13 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::upstream::UpstreamError;
+use super::upstream::{Answer, UpstreamError};
 use crate::body::Body;
 
 /// Answers 101 to the caller and joins `caller` with the application's connection.
@@ -29,7 +29,7 @@ use crate::body::Body;
 /// # Errors
 /// [`UpstreamError::Upgrade`] when the application switched to anything but WebSocket, or nobody had asked for one.
 pub(super) fn tunnel(
-    mut response: Response<Incoming>,
+    mut response: Answer,
     caller: Option<OnUpgrade>,
     idle: Duration,
     cut: CancellationToken,
@@ -57,7 +57,7 @@ pub(super) fn tunnel(
 
 /// Whether `response` is the answer to an upgrade.
 #[must_use]
-pub(super) fn is_switch(response: &Response<Incoming>) -> bool {
+pub(super) fn is_switch(response: &Answer) -> bool {
     response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 

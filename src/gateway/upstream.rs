@@ -3,20 +3,16 @@
 //! The request-target goes out as it came in, byte for byte. A request is sent again only when nothing of it had been sent.
 
 use std::{
-    error::Error as StdError,
-    pin::Pin,
-    task::{Context, Poll, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header, uri};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::Client,
-    rt::{TokioExecutor, TokioTimer},
-};
+use http_body::Body as _;
+use tower::BoxError;
 use url::Url;
 
 use super::{
@@ -26,17 +22,18 @@ use super::{
     settings::{HeaderSettings, UpstreamLimits},
 };
 use crate::{
-    body::Body,
-    outgoing::{self, Connector},
+    body::{Body, RequestBody},
+    outgoing::{self, AnswerBody, Pool, SendError},
     sessions::Sessions,
 };
+
+/// What an application answers.
+pub(super) type Answer = Response<AnswerBody<RequestBody>>;
 
 /// The way to one application: its own connections and limits.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    scheme: uri::Scheme,
-    authority: uri::Authority,
-    client: Client<Connector, RequestBody>,
+    pool: Arc<Pool<RequestBody>>,
     response_timeout: Duration,
 }
 
@@ -50,16 +47,16 @@ pub struct InvalidUpstream(Url);
 pub(super) enum UpstreamError {
     /// It could not be reached.
     #[error("the application could not be reached")]
-    Connect(#[source] hyper_util::client::legacy::Error),
+    Connect(#[source] BoxError),
     /// It took longer than `limits.upstream_response_timeout` to begin its answer.
     #[error("the application did not answer in time")]
     Timeout,
     /// It closed the connection or did not speak HTTP.
     #[error("the application broke off")]
-    Broken(#[source] hyper_util::client::legacy::Error),
+    Broken(#[source] hyper::Error),
     /// The caller's own body ended early or was malformed.
     #[error("the request's body ended early")]
-    RequestBody(#[source] hyper_util::client::legacy::Error),
+    RequestBody(#[source] hyper::Error),
     /// It answered 101 to something else, or with another protocol than was asked for.
     #[error("the application switched to a protocol that nobody asked for")]
     Upgrade,
@@ -72,18 +69,13 @@ impl Upstream {
     /// [`InvalidUpstream`] when `url` has no host.
     pub(super) fn new(url: &Url, limits: &UpstreamLimits, tls: &rustls::ClientConfig) -> Result<Self, InvalidUpstream> {
         let invalid = || InvalidUpstream(url.clone());
-        let parsed: Uri = url.as_str().parse().map_err(|_| invalid())?;
-        let uri::Parts { scheme: Some(scheme), authority: Some(authority), .. } = parsed.into_parts() else {
+        let origin: Uri = url.as_str().parse().map_err(|_| invalid())?;
+        if origin.scheme().is_none() || origin.authority().is_none() {
             return Err(invalid());
-        };
+        }
         let connector = outgoing::connector(tls.clone(), limits.connect_timeout);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(limits.idle_timeout)
-            // Host goes out as the caller wrote it.
-            .set_host(false)
-            .build(connector);
-        Ok(Self { scheme, authority, client, response_timeout: limits.response_timeout })
+        let pool = Arc::new(Pool::new(connector, origin, limits.connect_timeout, limits.idle_timeout));
+        Ok(Self { pool, response_timeout: limits.response_timeout })
     }
 
     #[cfg(test)]
@@ -110,7 +102,7 @@ pub(super) fn send(
     permit: &Permit<'_>,
     headers: &HeaderSettings,
     sessions: &Sessions,
-) -> impl Future<Output = Result<Response<Incoming>, UpstreamError>> + use<> {
+) -> impl Future<Output = Result<Answer, UpstreamError>> + use<> {
     let upstream = &permit.route().upstream;
     let wants_websocket = request.wants_websocket();
     let (mut parts, body, forwarded) = request.into_parts();
@@ -132,21 +124,27 @@ pub(super) fn send(
         parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let mut target = uri::Parts::default();
-    target.scheme = Some(upstream.scheme.clone());
-    target.authority = Some(upstream.authority.clone());
     target.path_and_query = parts.uri.into_parts().path_and_query;
     parts.uri = Uri::from_parts(target).unwrap_or_default();
     parts.version = Version::HTTP_11;
 
-    let answer = upstream.client.request(Request::from_parts(parts, RequestBody(body)));
-    let answer = tokio::time::timeout(upstream.response_timeout, answer);
+    let moved = (!body.is_end_stream()).then(Arc::<AtomicBool>::default);
+    let request = Request::from_parts(parts, RequestBody::new(body, moved.clone()));
+    // Boxed: what waits for an application should be small.
+    let mut answer = Box::pin(Arc::clone(&upstream.pool).send(request));
+    let limit = upstream.response_timeout;
     async move {
-        match answer.await {
-            Err(_) => Err(UpstreamError::Timeout),
-            Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
-            Ok(Err(error)) if is_callers_fault(&error) => Err(UpstreamError::RequestBody(error)),
-            Ok(Err(error)) => Err(UpstreamError::Broken(error)),
-            Ok(Ok(response)) => Ok(response),
+        loop {
+            return match tokio::time::timeout(limit, &mut answer).await {
+                // The caller is still sending: a slow upload is not a slow application (T-113).
+                Err(_) if moved.as_ref().is_some_and(|moved| moved.swap(false, Ordering::Relaxed)) => continue,
+                Err(_) => Err(UpstreamError::Timeout),
+                Ok(Err(SendError::Connect(error))) => Err(UpstreamError::Connect(error)),
+                // hyper's word for an error of the body it was given, which is the caller's.
+                Ok(Err(SendError::Broken(error))) if error.is_user() => Err(UpstreamError::RequestBody(error)),
+                Ok(Err(SendError::Broken(error))) => Err(UpstreamError::Broken(error)),
+                Ok(Ok(response)) => Ok(response),
+            };
         }
     }
 }
@@ -163,23 +161,9 @@ fn merge_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether what failed was reading the caller's body.
-fn is_callers_fault(error: &(dyn StdError + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<hyper::Error>()
-            && error.is_user()
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 /// The application's answer for the caller: hop-by-hop fields go (RFC 9110 §7.6.1), and so does every attempt to set a cookie of ours.
 #[must_use]
-pub(super) fn answer(mut response: Response<Incoming>, sessions: &Sessions) -> Response<Body> {
+pub(super) fn answer(mut response: Answer, sessions: &Sessions) -> Response<Body> {
     let headers = response.headers_mut();
     hygiene::drop_fields(headers, |_| false);
     if headers.get_all(header::SET_COOKIE).iter().any(|cookie| sessions.is_ours(cookie)) {
@@ -191,27 +175,4 @@ pub(super) fn answer(mut response: Response<Incoming>, sessions: &Sessions) -> R
         }
     }
     response.map(Body::Upstream)
-}
-
-/// The caller's body on its way to the application, without trailers: a trailer could pass for a header where both are merged (RFC 9110
-/// §6.5.1).
-#[derive(Debug)]
-pub(super) struct RequestBody(Incoming);
-
-impl HttpBody for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
-        Poll::Ready(frame.filter(|frame| !frame.as_ref().is_ok_and(Frame::is_trailers)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
 }

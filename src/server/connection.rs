@@ -33,6 +33,8 @@ use tracing::debug;
 use super::{Connection, Handler, Limits, listener::Stream, tls};
 use crate::body::Body;
 
+/// The header fields that hyper takes when it is told nothing.
+const HYPER_HEADERS: usize = 100;
 /// HTTP/2 streams of one connection at the same time.
 const STREAMS: u32 = 100;
 /// HTTP/2: how often a silent peer is asked whether it is still there, and how long it may take to answer.
@@ -51,10 +53,13 @@ impl Protocols {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
             .header_read_timeout(None)
-            .max_headers(limits.header_count)
             // hyper refuses less than 8 KiB; what is smaller is enforced by `hygiene`.
             .max_buf_size(limits.header_bytes.max(8_192))
             .half_close(false);
+        // Setting it, even to its default, has hyper take another and slower way for every request.
+        if limits.header_count != HYPER_HEADERS {
+            http.http1().max_headers(limits.header_count);
+        }
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)

@@ -151,6 +151,61 @@ async fn an_upload_streams() {
     assert_eq!(caller.answer().await.status, 201);
 }
 
+/// T-113: an upload over a slow link is the caller's slowness, not the application's.
+#[tokio::test]
+async fn an_upload_may_take_longer_than_the_application_may_think() {
+    let gate = Gate::with(&[("limits.upstream_response_timeout", "200ms")]).await;
+    let cookie = gate.cookie_of("ada").await;
+    let mut conversations = gate.upstream.by_hand();
+    let mut caller = Caller::connect(gate.address).await;
+    caller.say(wire::request(&gate, "PUT /file", &[&cookie, "Transfer-Encoding: chunked"])).await;
+    caller.say("1\r\na\r\n").await;
+    let mut upstream = soon(conversations.recv()).await.unwrap();
+    assert_eq!(upstream.hear(6).await, b"1\r\na\r\n");
+    // One byte after the other, for three times as long as the application may take to answer.
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_millis(600) {
+        caller.say("1\r\nb\r\n").await;
+        assert_eq!(upstream.hear(6).await, b"1\r\nb\r\n");
+    }
+    caller.say("0\r\n\r\n").await;
+    assert_eq!(upstream.hear(5).await, b"0\r\n\r\n");
+    upstream.say("HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(caller.answer().await.status, 201);
+
+    // Nothing moves any more, on either side: that has a limit.
+    let mut caller = Caller::connect(gate.address).await;
+    caller.say(wire::request(&gate, "PUT /file", &[&cookie, "Content-Length: 10"])).await;
+    caller.say("hello").await;
+    let _upstream = soon(conversations.recv()).await.unwrap();
+    assert!(matches!(caller.answer().await.status, 408 | 504));
+}
+
+/// What has no body has none: HEAD, 204 and 304 leave the connection where it was.
+#[tokio::test]
+async fn an_answer_without_a_body_leaves_the_connection_in_step() {
+    let gate = Gate::start().await;
+    let cookie = gate.cookie_of("ada").await;
+    let mut caller = Caller::connect(gate.address).await;
+    for (line, answer, status) in [
+        ("HEAD /", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nETag: \"x\"\r\n\r\n", 200),
+        ("GET /", "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n", 304),
+        ("DELETE /", "HTTP/1.1 204 No Content\r\n\r\n", 204),
+        ("GET /", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200),
+        ("HEAD /", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200),
+    ] {
+        gate.upstream.answers(answer);
+        caller.say(wire::request(&gate, line, &[&cookie])).await;
+        let head = caller.head().await;
+        assert_eq!(head.status, status, "{line} {answer:?}");
+        if line == "HEAD /" && answer.contains("1000") {
+            assert_eq!((head.header("content-length"), head.header("etag")), ("1000", "\"x\""));
+        }
+    }
+    gate.upstream.answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(caller.ask(wire::request(&gate, "GET /", &[&cookie])).await.text(), "ok");
+}
+
 /// T-113: the other way round; the gateway holds back nothing and loses nothing.
 #[tokio::test]
 async fn a_download_arrives_whole() {

@@ -142,6 +142,30 @@ async fn a_posted_callback_is_a_form_or_nothing() {
     assert_eq!((back.status.as_u16(), back.header("location")), (303, "/x"), "{back:?}");
 }
 
+/// T-130: a form from the provider's page brings no cookie of ours (`SameSite=Lax`); the login finishes all the same, in this browser only.
+#[tokio::test]
+async fn a_callback_posted_from_another_site_finishes_in_the_browser_that_began() {
+    let gate = Gate::start().await;
+    let mut browser = Browser::new();
+    let url = browser.begin(&gate.url("/x"), "ada").await;
+    let fields = parameters(&url);
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+    // What a browser does with a cross-site form: it sends none of the cookies it has.
+    let posted = Browser::new().post(&gate.url("/_auth/callback/dev"), &fields).await;
+    assert_eq!((posted.status.as_u16(), gate.token_requests()), (303, 0), "{posted:?}");
+    assert!(
+        posted.location().starts_with(&gate.url("/_auth/callback/dev?")) && posted.set_cookies().is_empty(),
+        "{posted:?}"
+    );
+    assert_eq!(Browser::new().get(&posted.location()).await.status, 400, "not elsewhere");
+    let back = browser.get(&posted.location()).await;
+    assert_eq!((back.status.as_u16(), back.header("location")), (303, "/x"), "{back:?}");
+    for strange in ["state=x&code=y", "code=y", "state=&code=y"] {
+        let fields: Vec<_> = strange.split('&').map(|field| field.split_once('=').unwrap()).collect();
+        assert_eq!(Browser::new().post(&gate.url("/_auth/callback/dev"), &fields).await.status, 400, "{strange}");
+    }
+}
+
 /// T-044, T-101: any number of tabs, one cookie, and each tab ends where it wanted to go.
 #[tokio::test]
 async fn twenty_tabs_cost_one_cookie_and_all_finish() {

@@ -1,5 +1,7 @@
 //! Connections we open: whom we believe at their other end, and how they are made.
 
+mod pool;
+
 use std::{sync::Arc, time::Duration};
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -9,6 +11,8 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
+
+pub use pool::{AnswerBody, Pool, SendError};
 
 /// Makes connections, with TLS where the URL says `https`.
 pub type Connector = HttpsConnector<HttpConnector>;
