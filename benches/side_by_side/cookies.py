@@ -12,11 +12,11 @@ _HOST_PREFIX = len("__Host-")
 
 def measure(world, clients):
     heading("Session cookie: bytes of name and value, by identifier and groups in the ID token (15 bytes a group)")
-    scopes = {"DOORWARD_PROVIDERS__TEST__SCOPES": "openid groups"}
+    scopes = {"DOORWARD_PROVIDERS__TEST__SCOPES": "openid,groups"}
     rows = {}
     with servers.doorward(world, clients["doorward"], key=servers.new_key(), env=scopes).ready():
         rows["Doorward, X-User"] = _sizes(clients["doorward"], "doorward", _HOST_PREFIX)
-    groups = {**scopes, "DOORWARD_HEADERS__CLAIMS__X-Groups": "groups"}
+    groups = {**scopes, "DOORWARD_HEADERS__CLAIMS__X_GROUPS": "groups"}
     with servers.doorward(world, clients["doorward"], key=servers.new_key(), env=groups).ready():
         rows["Doorward, X-User and X-Groups"] = _sizes(clients["doorward"], "doorward", _HOST_PREFIX)
     for name, client_cookie in [("shm", False), ("cookie", True)]:

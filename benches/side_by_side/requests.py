@@ -1,11 +1,12 @@
 """CPU time for one authenticated request: of the proxy's own processes, while wrk keeps 64 connections busy from the other core."""
 
 from dataclasses import dataclass, field
+from statistics import median
 
 from . import load, servers
 from .processes import Unexpected, cpu
 from .signin import Browser
-from .table import heading, median, table, target
+from .table import heading, table, target
 
 
 @dataclass

@@ -2,10 +2,11 @@
 
 import socket
 import time
+from statistics import median
 
 from . import servers
 from .processes import free_port, resident
-from .table import heading, median, table
+from .table import heading, table
 
 
 def measure(world, clients, starts):

@@ -1,6 +1,4 @@
-"""Tables on a terminal, and the few words of statistics in them."""
-
-from statistics import median  # noqa: F401 - for the others
+"""Tables on a terminal, and figures beside their aims."""
 
 
 def heading(text):
@@ -28,6 +26,3 @@ def target(what, figure, limit, *, at_least=False, unit="×"):
     reached = figure >= limit if at_least else figure <= limit
     wanted = f"{'at least' if at_least else 'at most'} {limit:g} {unit}"
     print(f"{what}: {figure:.2f} {unit} (aim: {wanted}: {'reached' if reached else 'MISSED'})", flush=True)
-
-
-__all__ = ["heading", "median", "table", "target"]
