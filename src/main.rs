@@ -1,3 +1,264 @@
-//! The command.
+//! The command: arguments, runtime, exit codes.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its terminal")]
 
-fn main() {}
+mod develop;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use doorward::{app::App, clock::Clock, config, providers::Providers, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// An authentication gateway: OpenID Connect in front of applications that know nothing about it.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args, Clone)]
+struct ConfigArgs {
+    /// The configuration file [default: /etc/doorward/doorward.toml when it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where callers connect: host:port, unix:/path or systemd
+    #[arg(long, global = true, value_name = "PLACE")]
+    listen: Option<String>,
+    /// The application behind the gateway
+    #[arg(long, global = true, value_name = "URL")]
+    upstream: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway (default)
+    Serve,
+    /// Run everything on loopback, with nothing to configure: a development provider, the gateway, and a page that shows the
+    /// headers it received (or your own application: --upstream)
+    Dev,
+    /// Read the configuration and print every problem; exit code 0 or 1
+    Check {
+        /// Also ask the providers for their metadata and keys
+        #[arg(long)]
+        online: bool,
+    },
+    /// Print the effective configuration, secrets masked, and where each value came from
+    Config {
+        /// Print its JSON Schema instead
+        #[arg(long)]
+        schema: bool,
+    },
+    /// Print a new session key
+    Key,
+    /// Ask the running gateway's own /readyz; exit code 0 or 1 (for a container's health check)
+    Health,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(&cli.config),
+        Command::Dev => develop(&cli.config),
+        Command::Check { online } => check(&cli.config, online),
+        Command::Config { schema: true } => {
+            println!("{}", config::schema());
+            ExitCode::SUCCESS
+        }
+        Command::Config { schema: false } => match load(&cli.config) {
+            Ok(loaded) => {
+                println!("{}", loaded.effective());
+                ExitCode::SUCCESS
+            }
+            Err(code) => code,
+        },
+        Command::Key => {
+            println!("{}", config::new_key());
+            ExitCode::SUCCESS
+        }
+        Command::Health => health(&cli.config),
+    }
+}
+
+fn serve(args: &ConfigArgs) -> ExitCode {
+    let loaded = match load(args) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if let Err(error) = telemetry::start(&loaded.settings.telemetry) {
+        return fail(&error);
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let threads = loaded.settings.threads;
+    let args = args.clone();
+    on_runtime(threads, async move {
+        let app = match App::build(loaded.settings, Clock::system()) {
+            Ok(app) => app,
+            Err(error) => return fail(&error),
+        };
+        app.run(stop_signal(), move || reload(&args)).await;
+        ExitCode::SUCCESS
+    })
+}
+
+/// New settings after SIGHUP; the old ones stay when there is any problem.
+fn reload(args: &ConfigArgs) -> Option<config::Settings> {
+    match config::load(&sources(args)) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tracing::warn!("{warning}");
+            }
+            Some(loaded.settings)
+        }
+        Err(problems) => {
+            tracing::error!("Reload failed, the old configuration stays in force: {problems}");
+            None
+        }
+    }
+}
+
+fn develop(args: &ConfigArgs) -> ExitCode {
+    let filter = "warn,doorward=info,access=off".to_owned();
+    if let Err(error) = telemetry::start(&telemetry::Settings { filter, format: telemetry::Format::Text }) {
+        return fail(&error);
+    }
+    let args = args.clone();
+    on_runtime(None, async move {
+        match develop::run(args.listen.as_deref(), args.upstream, stop_signal()).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&*error),
+        }
+    })
+}
+
+fn check(args: &ConfigArgs, online: bool) -> ExitCode {
+    let loaded = match load(args) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    for warning in &loaded.warnings {
+        println!("warning: {warning}");
+    }
+    if !online {
+        println!("The configuration is fine.");
+        return ExitCode::SUCCESS;
+    }
+    on_runtime(Some(1), async move {
+        // Nobody is sent back here: the redirect URIs do not matter.
+        let providers =
+            match Providers::new(loaded.settings.providers, |_| "https://localhost/".to_owned(), &Clock::system()) {
+                Ok(providers) => providers,
+                Err(error) => return fail(&error),
+            };
+        let mut code = ExitCode::SUCCESS;
+        for provider in providers.iter() {
+            match provider.probe().await {
+                Ok(found) => println!(
+                    "provider {}: metadata and keys are fine ({} usable keys, userinfo: {}, logout: {})",
+                    provider.name(),
+                    found.usable_keys,
+                    yes(found.userinfo),
+                    yes(found.end_session)
+                ),
+                Err(error) => {
+                    println!("provider {}: {}", provider.name(), chain(&error));
+                    code = ExitCode::FAILURE;
+                }
+            }
+        }
+        code
+    })
+}
+
+fn health(args: &ConfigArgs) -> ExitCode {
+    let Some(listen) = (match load(args) {
+        Ok(loaded) => loaded.settings.admin.listen,
+        Err(code) => return code,
+    }) else {
+        eprintln!("doorward: admin.listen is empty, so nobody can be asked");
+        return ExitCode::FAILURE;
+    };
+    on_runtime(Some(1), async move {
+        match doorward::admin::ask_ready(&listen).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        }
+    })
+}
+
+fn sources(args: &ConfigArgs) -> config::Sources {
+    let flags = [("listen", &args.listen), ("upstream", &args.upstream)];
+    let overrides = flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))).collect();
+    config::Sources::from_process(config::CommandLine { config: args.config.clone(), overrides })
+}
+
+fn load(args: &ConfigArgs) -> Result<config::Loaded, ExitCode> {
+    config::load(&sources(args)).map_err(|problems| {
+        eprintln!("{problems}");
+        ExitCode::FAILURE
+    })
+}
+
+/// SIGTERM or SIGINT.
+fn stop_signal() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let fired = stop.clone();
+    tokio::spawn(async move {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "SIGTERM cannot be received; SIGINT stops");
+                let _ = tokio::signal::ctrl_c().await;
+            }
+        }
+        fired.cancel();
+    });
+    stop
+}
+
+/// `threads`: workers; `None` for one a core.
+fn on_runtime(threads: Option<usize>, work: impl Future<Output = ExitCode>) -> ExitCode {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    match builder.enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(work);
+            // Whatever still runs has had its grace.
+            runtime.shutdown_timeout(std::time::Duration::from_millis(100));
+            code
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("doorward: {}", chain(error));
+    ExitCode::FAILURE
+}
+
+fn yes(is: bool) -> &'static str {
+    if is { "yes" } else { "no" }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

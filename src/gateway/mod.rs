@@ -1,3 +1,172 @@
-//! The path of a request.
+//! The path of a request, one file a step, on one screen: [`Gateway::handle`].
 
+mod authenticate;
+mod authorise;
+mod hygiene;
+mod identity_headers;
+mod peer;
+mod reply;
+mod route;
 pub mod settings;
+mod target;
+mod upgrade;
+mod upstream;
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+
+use crate::{
+    body::Body,
+    clock::{Clock, UnixTime},
+    endpoints::{Endpoints, Visit},
+    providers::Providers,
+    server::{Connection, Handler},
+    sessions::{Session, Sessions},
+    telemetry::Record,
+};
+use hygiene::{Clean, Hygiene};
+use reply::{Rejection, Replies, Wants};
+use route::{Destination, Route, Table};
+use settings::Settings;
+use upstream::Upstream;
+
+pub use upstream::InvalidUpstream;
+
+/// Everything a request meets. Built once by `app`; a reload builds another.
+#[derive(Debug)]
+pub struct Gateway {
+    hygiene: Hygiene,
+    routes: Table,
+    sessions: Arc<Sessions>,
+    providers: Arc<Providers>,
+    endpoints: Endpoints,
+    replies: Replies,
+    settings: Settings,
+    clock: Clock,
+}
+
+impl Handler for Gateway {
+    async fn handle(&self, request: Request<Incoming>, on: &Connection) -> Response<Body> {
+        let mut record = Record::begin(&request, on.peer);
+        let wants = Wants::of(request.method(), request.headers());
+        let target = request.uri().path_and_query().cloned();
+        let response = match self.answer(request, on, &mut record).await {
+            Ok(response) => response,
+            Err(rejection) => {
+                let target = target.as_ref().map_or("/", |target| target.as_str());
+                self.replies.reject(&rejection, wants, target, &record.id().to_string())
+            }
+        };
+        record.answered(response.status());
+        response
+    }
+}
+
+impl Gateway {
+    /// Puts the path together. `tls` is used towards upstreams; `header_bytes` is the most a request's header section may have.
+    ///
+    /// # Errors
+    /// [`InvalidUpstream`].
+    pub fn new(
+        settings: Settings,
+        header_bytes: usize,
+        tls: &Arc<rustls::ClientConfig>,
+        sessions: Arc<Sessions>,
+        providers: Arc<Providers>,
+        endpoints: Endpoints,
+        clock: Clock,
+    ) -> Result<Self, InvalidUpstream> {
+        let identity = settings.headers.claims.iter().map(|claim| &claim.header).chain([&settings.headers.user]);
+        let trusted = settings.trusted_proxies.clone();
+        Ok(Self {
+            hygiene: Hygiene::new(identity, trusted, &settings.origin, header_bytes),
+            routes: Table::new(&settings, |url| Upstream::new(url, &settings.upstream, tls))?,
+            sessions,
+            providers,
+            replies: Replies::new(settings.origin.clone(), endpoints.links().clone(), Arc::clone(endpoints.pages())),
+            endpoints,
+            settings,
+            clock,
+        })
+    }
+
+    /// Begins to ask the providers for what a sign-in will need; waits for nothing.
+    pub fn warm(&self) {
+        self.providers.iter().for_each(|provider| provider.warm());
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        on: &Connection,
+        record: &mut Record,
+    ) -> Result<Response<Body>, Rejection> {
+        let now = self.clock.now();
+        let request = self.hygiene.clean(request, on.peer)?; // 1
+        match self.routes.find(&request)? {
+            // 2
+            Destination::Endpoint => self.endpoint(request, now, record).await,
+            Destination::Route(route) => self.forward(request, route, on, now, record).await,
+        }
+    }
+
+    async fn forward(
+        &self,
+        mut request: Clean,
+        route: &Route,
+        on: &Connection,
+        now: UnixTime,
+        record: &mut Record,
+    ) -> Result<Response<Body>, Rejection> {
+        record.route(&route.name);
+        let caller = authenticate::caller(&request, route, &self.sessions, &self.providers, now); // 3
+        let permit = authorise::permit(route, caller)?; // 4
+        let upgrade = request.upgrade();
+        let response = upstream::send(request, &permit, &self.settings.headers, &self.sessions) // 5, 6
+            .await
+            .map_err(Rejection::Upstream)?;
+        let mut response = match upgrade {
+            Some(caller) if upgrade::is_switch(&response) => {
+                upgrade::tunnel(response, caller, self.settings.upstream.tunnel_idle_timeout, on.cut.clone())
+            }
+            _ if upgrade::is_switch(&response) => Err(upstream::UpstreamError::Upgrade),
+            _ => Ok(upstream::answer(response, &self.sessions)),
+        }
+        .map_err(Rejection::Upstream)?;
+        if let Some(session) = permit.caller() {
+            self.keep_alive(session, &mut response, now);
+        }
+        Ok(response)
+    }
+
+    /// A session that is being used is sealed anew now and then, so that it does not become idle.
+    fn keep_alive(&self, session: &Session, response: &mut Response<Body>, now: UnixTime) {
+        if !self.sessions.is_due(session, now) {
+            return;
+        }
+        if let Ok(cookie) = self.sessions.seal(&self.sessions.renewed(session, now)) {
+            let headers = response.headers_mut();
+            headers.append(header::SET_COOKIE, cookie);
+            // A shared cache must not give this cookie to anybody else (T-038).
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+    }
+
+    async fn endpoint(&self, request: Clean, now: UnixTime, record: &mut Record) -> Result<Response<Body>, Rejection> {
+        let session = authenticate::session(&request, &self.sessions, &self.providers, now);
+        let (parts, body, _) = request.into_parts();
+        let path = parts.uri.path().strip_prefix(self.settings.prefix.as_str()).unwrap_or_default();
+        record.endpoint(Endpoints::name(path));
+        let visit = Visit {
+            path,
+            method: &parts.method,
+            query: parts.uri.query(),
+            headers: &parts.headers,
+            session: session.as_ref(),
+            now,
+        };
+        Ok(self.endpoints.answer(visit, body).await?)
+    }
+}

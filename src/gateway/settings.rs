@@ -114,8 +114,26 @@ pub struct UpstreamLimits {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Settings with `routes` and nothing special.
+    pub(in crate::gateway) fn settings(routes: Vec<RouteSettings>) -> Settings {
+        let second = Duration::from_secs(1);
+        Settings {
+            origin: Origin::parse("https://app.example.com").unwrap(),
+            prefix: PathPrefix::parse("/_auth").unwrap(),
+            routes,
+            headers: HeaderSettings { user: HeaderName::from_static("x-user"), claims: Vec::new() },
+            trusted_proxies: TrustedProxies::default(),
+            upstream: UpstreamLimits {
+                connect_timeout: second,
+                response_timeout: second,
+                idle_timeout: second,
+                tunnel_idle_timeout: second,
+            },
+        }
+    }
 
     #[test]
     fn a_prefix_is_a_path_segment() {

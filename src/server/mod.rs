@@ -1,6 +1,28 @@
-//! Sockets in: accepts connections, speaks TLS and HTTP on them, hands each request to any handler, and drains.
+//! Sockets in: accepts connections, speaks TLS and HTTP on them, hands each request to a [`Handler`], and drains.
+//!
+//! Knows nothing of what a request means.
 
-use std::{path::PathBuf, time::Duration};
+mod connection;
+mod listener;
+pub mod tls;
+
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::body::Body;
+
+pub use listener::{BindError, Listener};
 
 /// Where to listen and how much a peer may ask of us.
 #[derive(Clone, Debug)]
@@ -42,10 +64,120 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Header fields of a request.
     pub header_count: usize,
-    /// From a connection's first byte (or the first of its next request) to the end of the header section.
+    /// For a TLS handshake, and for a header section from its first byte to its end. Noticed at the latest after twice this time.
     pub header_timeout: Duration,
-    /// How long a connection may wait for its next request.
+    /// How long a connection may wait for its next request. Noticed at most `header_timeout` later.
     pub idle_timeout: Duration,
     /// Connections open at the same time; further ones wait in the listen queue.
     pub connections: usize,
+}
+
+/// The other end of a connection: a browser, or the load balancer in front of us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// An address.
+    Tcp(SocketAddr),
+    /// Whoever may open our unix socket.
+    Unix,
+}
+
+impl Peer {
+    /// Its address; a unix socket has none.
+    #[must_use]
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip().to_canonical()),
+            Self::Unix => None,
+        }
+    }
+}
+
+/// What a request came in on.
+#[derive(Debug)]
+pub struct Connection {
+    /// The other end.
+    pub peer: Peer,
+    /// Fires when the grace period is over: whatever outlives its request (a tunnel) ends then.
+    pub cut: CancellationToken,
+}
+
+/// Answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// The answer to `request`, whatever happens.
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: &Connection,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Accepts connections until `stop`, then lets requests in flight finish within `settings.shutdown_grace`.
+///
+/// `tls` is `Some` exactly when this listener ends TLS.
+pub async fn serve<H: Handler>(
+    mut listener: Listener,
+    handler: Arc<H>,
+    settings: &Settings,
+    tls: Option<tls::Acceptor>,
+    stop: CancellationToken,
+) {
+    let connections = TaskTracker::new();
+    let places = Arc::new(Semaphore::new(settings.limits.connections));
+    let protocols = Arc::new(connection::Protocols::new(&settings.limits));
+    // Cut when the grace is over.
+    let cut = CancellationToken::new();
+
+    loop {
+        // A place first: without one, callers wait in the listen queue instead of being turned away.
+        let place = tokio::select! {
+            () = stop.cancelled() => break,
+            place = Arc::clone(&places).acquire_owned() => place,
+        };
+        // Never closed; if it were, nothing more could be accepted.
+        let Ok(place) = place else { break };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: spinning would make it worse.
+                warn!(error = %error, "Could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Held as long as the stream lives, which may be longer than HTTP is spoken on it.
+        let lease = connection::Lease { _place: place, _token: connections.token() };
+        let on = Connection { peer, cut: cut.clone() };
+        let serving = connection::serve(
+            stream,
+            lease,
+            on,
+            Arc::clone(&handler),
+            Arc::clone(&protocols),
+            tls.clone(),
+            stop.clone(),
+        );
+        let cut = cut.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = serving => {}
+                () = cut.cancelled() => {}
+            }
+        });
+    }
+
+    drop(listener);
+    connections.close();
+    let open = connections.len();
+    if open > 0 {
+        info!(connections = open, grace_s = settings.shutdown_grace.as_secs(), "Draining");
+    }
+    if tokio::time::timeout(settings.shutdown_grace, connections.wait()).await.is_err() {
+        warn!(connections = connections.len(), "Grace period is over: cutting what is left");
+        cut.cancel();
+        connections.wait().await;
+    }
 }

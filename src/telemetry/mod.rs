@@ -1,4 +1,12 @@
-//! What can be seen of a running gateway: structured logs, one record per request.
+//! What can be seen of a running gateway: structured logs on standard error, one record per request.
+
+mod record;
+
+use std::io;
+
+use tracing_subscriber::{EnvFilter, filter::ParseError, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+pub use record::Record;
 
 /// How logs are written, to standard error.
 #[derive(Clone, Debug)]
@@ -16,4 +24,20 @@ pub enum Format {
     Text,
     /// For programs.
     Json,
+}
+
+/// Starts to write logs. A second call changes nothing.
+///
+/// # Errors
+/// When `settings.filter` is no filter.
+pub fn start(settings: &Settings) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(&settings.filter)?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    // Already started: by a test, or by a reload.
+    let _ = match settings.format {
+        Format::Text => registry.with(layer.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))).try_init(),
+        Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    };
+    Ok(())
 }

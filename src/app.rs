@@ -1,0 +1,219 @@
+//! Composition root: from [`Settings`] to every part, once. A reload builds the request path anew, swaps it as a whole, and lets requests on
+//! the old one finish.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    admin::Admin,
+    body::Body,
+    clock::Clock,
+    config::Settings,
+    endpoints::{
+        Endpoints, Links,
+        pages::{Pages, PagesError},
+    },
+    gateway::{Gateway, InvalidUpstream},
+    providers::{self, Providers},
+    server::{self, BindError, Connection, Handler, Listener, tls},
+    sessions::Sessions,
+};
+
+/// The whole process, built and bound, not yet serving.
+pub struct App {
+    settings: Settings,
+    clock: Clock,
+    listener: Listener,
+    tls: Option<tls::Acceptor>,
+    admin_listener: Option<Listener>,
+    current: Arc<Current>,
+    sessions: Arc<Sessions>,
+}
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A place to listen at.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Certificate and key.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// A provider's settings, its CA for instance.
+    #[error(transparent)]
+    Provider(#[from] providers::BuildError),
+    /// An upstream.
+    #[error(transparent)]
+    Upstream(#[from] InvalidUpstream),
+    /// The pages compiled in; a defect of ours.
+    #[error(transparent)]
+    Pages(#[from] PagesError),
+    /// TLS towards upstreams.
+    #[error("TLS cannot be set up")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// The request path in force.
+struct Current(ArcSwap<Gateway>);
+
+impl Handler for Current {
+    async fn handle(&self, request: Request<Incoming>, on: &Connection) -> Response<Body> {
+        // Held by the request: a reload meanwhile changes nothing for it.
+        let gateway = self.0.load_full();
+        gateway.handle(request, on).await
+    }
+}
+
+impl App {
+    /// Builds every part and binds the listeners.
+    ///
+    /// # Errors
+    /// [`StartError`] names the part.
+    pub fn build(settings: Settings, clock: Clock) -> Result<Self, StartError> {
+        let listener = Listener::bind(&settings.server.listen)?;
+        Self::on(listener, settings, clock)
+    }
+
+    /// The same on a listener that is bound already.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub fn on(listener: Listener, settings: Settings, clock: Clock) -> Result<Self, StartError> {
+        let admin_listener = settings.admin.listen.as_ref().map(Listener::bind).transpose()?;
+        let tls = settings.server.tls.as_ref().map(tls::Acceptor::load).transpose()?;
+        let sessions = Arc::new(Sessions::new(&settings.sessions));
+        let gateway = gateway(&settings, Arc::clone(&sessions), clock.clone())?;
+        let current = Arc::new(Current(ArcSwap::from_pointee(gateway)));
+        Ok(Self { settings, clock, listener, tls, admin_listener, current, sessions })
+    }
+
+    /// Where callers connect, when that is a TCP socket.
+    #[must_use]
+    pub fn address(&self) -> Option<std::net::SocketAddr> {
+        self.listener.tcp_address()
+    }
+
+    /// Where operators connect, when that is a TCP socket.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<std::net::SocketAddr> {
+        self.admin_listener.as_ref().and_then(Listener::tcp_address)
+    }
+
+    /// Serves until `stop`, then drains. `reload` is asked for new settings after SIGHUP; it reports its own problems.
+    pub async fn run(self, stop: CancellationToken, reload: impl Fn() -> Option<Settings> + Send + 'static) {
+        let Self { settings, clock, listener, tls, admin_listener, current, sessions } = self;
+        let admin = Arc::new(Admin::default());
+        let mut tasks = tokio::task::JoinSet::new();
+        // The operator's listener outlives the drain, so that it can be watched.
+        let admin_stop = CancellationToken::new();
+        if let Some(listener) = admin_listener {
+            let (admin, settings, stop) = (Arc::clone(&admin), settings.server.clone(), admin_stop.clone());
+            tasks.spawn(async move { server::serve(listener, admin, &settings, None, stop).await });
+        }
+        // So that the first person finds what is needed, and the first logout knows where the provider wants it.
+        current.0.load().warm();
+        match signal(SignalKind::hangup()) {
+            Ok(mut hangups) => {
+                let reloading = Reloading {
+                    current: Arc::clone(&current),
+                    tls: tls.clone(),
+                    sessions,
+                    clock,
+                    started: settings.clone(),
+                };
+                tasks.spawn(async move {
+                    while hangups.recv().await.is_some() {
+                        if let Some(settings) = reload() {
+                            reloading.apply(&settings);
+                        }
+                    }
+                });
+            }
+            Err(error) => warn!(error = %error, "SIGHUP cannot be received: no reload without a restart"),
+        }
+
+        // Readiness turns first, then the listener closes: whoever sends requests here should have looked by then.
+        let unready = {
+            let (admin, stop) = (Arc::clone(&admin), stop.clone());
+            async move {
+                stop.cancelled().await;
+                admin.set_ready(false);
+                info!("Stopping");
+            }
+        };
+        admin.set_ready(true);
+        info!(listen = %listener, "Ready");
+        tokio::join!(unready, server::serve(listener, current, &settings.server, tls, stop.clone()));
+        admin_stop.cancel();
+        tasks.abort_all();
+        info!("Stopped");
+    }
+}
+
+/// What a reload replaces.
+struct Reloading {
+    current: Arc<Current>,
+    tls: Option<tls::Acceptor>,
+    sessions: Arc<Sessions>,
+    clock: Clock,
+    started: Settings,
+}
+
+impl Reloading {
+    /// As a whole or not at all.
+    fn apply(&self, settings: &Settings) {
+        let sessions = Arc::new(self.sessions.reconfigured(&settings.sessions));
+        let gateway = match gateway(settings, sessions, self.clock.clone()) {
+            Ok(gateway) => gateway,
+            Err(error) => {
+                error!(error = &error as &dyn std::error::Error, "Reload failed: the old configuration stays in force");
+                return;
+            }
+        };
+        if let (Some(acceptor), Some(files)) = (&self.tls, &settings.server.tls)
+            && let Err(error) = acceptor.reload(files)
+        {
+            error!(error = &error as &dyn std::error::Error, "Reload failed: the old configuration stays in force");
+            return;
+        }
+        if settings.server.listen != self.started.server.listen || settings.server.limits != self.started.server.limits
+        {
+            warn!("Listeners and connection limits change with a restart only; everything else is in force");
+        }
+        self.current.0.store(Arc::new(gateway));
+        info!("Reloaded");
+    }
+}
+
+/// The request path and everything on it.
+fn gateway(settings: &Settings, sessions: Arc<Sessions>, clock: Clock) -> Result<Gateway, StartError> {
+    let origin = settings.gateway.origin.clone();
+    let links = Links::new(origin.clone(), settings.gateway.prefix.as_str());
+    let pages = Arc::new(Pages::new(&origin)?);
+    let providers = Arc::new(Providers::new(settings.providers.clone(), |name| links.callback_uri(name), &clock)?);
+    let endpoints =
+        Endpoints::new(origin, links, pages, Arc::clone(&sessions), Arc::clone(&providers), settings.sessions.max_age);
+    let tls = Arc::new(upstream_tls()?);
+    let header_bytes = settings.server.limits.header_bytes;
+    Ok(Gateway::new(settings.gateway.clone(), header_bytes, &tls, sessions, providers, endpoints, clock)?)
+}
+
+/// TLS towards upstreams: the system's roots, or the compiled-in ones where there are none (a scratch image).
+fn upstream_tls() -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    Ok(ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}

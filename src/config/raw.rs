@@ -1,0 +1,232 @@
+//! What may be written: one struct per table, one field per key.
+//!
+//! The descriptions here are the schema's, which editors show. The schema in turn is what keys are known by, so a key
+//! is added here, in `config/defaults.toml` and in `docs/configuration.md`; a test compares the three.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use http::HeaderName;
+use jsonwebtoken::Algorithm;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    leaf::{Given, Size},
+    values::{
+        AdminListen, EmailDomain, Issuer, LogFilter, ProviderUrl, RouteHost, Scope, Store, TrustedPeer,
+        Upstream as UpstreamUrl,
+    },
+};
+use crate::{
+    gateway::settings::PathPrefix,
+    identity::UserId,
+    origin::Origin,
+    providers::{ClientAuth, UserinfoMode},
+    secret::Secret,
+    server::Listen,
+    telemetry::Format,
+};
+
+/// What a configuration file of Doorward may hold. Every key can also be an environment variable: `DOORWARD_` and the key in
+/// upper case, `__` between the levels.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Doorward")]
+pub(super) struct Raw {
+    /// Where callers connect: `host:port`, `unix:/path`, or `systemd` for a passed socket.
+    pub(super) listen: Given<Listen>,
+    /// The origin browsers use: `https://app.example.com`. Redirect URIs are built from it, never from what a request says.
+    pub(super) public_url: Given<Origin>,
+    /// Where the gateway's own endpoints live on that origin.
+    pub(super) prefix: Given<PathPrefix>,
+    /// The application behind the gateway, when there is one; short for a single route with path `/`.
+    pub(super) upstream: Given<UpstreamUrl>,
+    /// Who may use that application; without it, whoever has signed in.
+    #[schemars(with = "Allow")]
+    pub(super) allow: Option<Allow>,
+    /// Which application serves which host and path, when there is more than one. The longest path wins.
+    pub(super) routes: Vec<Route>,
+    /// Peers whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, ranges, or `unix`.
+    pub(super) trusted_proxies: Given<Vec<TrustedPeer>>,
+    /// Worker threads; 0 is one a core.
+    pub(super) threads: Given<usize>,
+    /// The providers people can sign in at, each under a name of your choice that stands in URLs and logs.
+    pub(super) providers: BTreeMap<String, Provider>,
+    /// Sessions and logins under way.
+    pub(super) session: Session,
+    /// What the application is told about who is calling.
+    pub(super) headers: Headers,
+    /// TLS towards callers. Without it the gateway speaks plain HTTP, behind something that ends TLS.
+    pub(super) tls: Tls,
+    /// The operator's own listener: `/livez` and `/readyz`.
+    pub(super) admin: Admin,
+    /// Logs, to standard error.
+    pub(super) log: Log,
+    /// Limits of time, size and number.
+    pub(super) limits: Limits,
+}
+
+/// Who may use a route: whoever fits at least one entry.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Allow {
+    /// User identifiers, compared byte for byte.
+    pub(super) users: Given<Vec<UserId>>,
+    /// Domains of verified e-mail addresses.
+    pub(super) email_domains: Given<Vec<EmailDomain>>,
+    /// For each claim, the values of which one suffices.
+    pub(super) claims: BTreeMap<String, Given<Vec<String>>>,
+}
+
+/// One application, or one part of it.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Route {
+    /// The host it is for; without it, any.
+    pub(super) host: Given<RouteHost>,
+    /// The path prefix it is for, segment by segment: `/app` covers `/app/x`, not `/application`. Without it, `/`.
+    pub(super) path: Given<PathPrefix>,
+    /// The application: scheme, host and port.
+    pub(super) upstream: Given<UpstreamUrl>,
+    /// Whether everybody may use it without signing in. The application is told nothing about them.
+    pub(super) anonymous: Given<bool>,
+    /// Who may use it; without it, whoever has signed in.
+    #[schemars(with = "Allow")]
+    pub(super) allow: Option<Allow>,
+}
+
+/// One provider, and us as its client.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Provider {
+    /// What kind of provider it is; without it, its name when that is a known kind, else `oidc`.
+    pub(super) kind: Given<String>,
+    /// What people read on the button.
+    pub(super) display_name: Given<String>,
+    /// The issuer identifier, exactly as the provider writes it.
+    pub(super) issuer: Given<Issuer>,
+    /// Where its metadata is, when that is not below the issuer.
+    pub(super) discovery_url: Given<ProviderUrl>,
+    /// Our identifier there.
+    pub(super) client_id: Given<String>,
+    /// Our secret there; a public client has none.
+    pub(super) client_secret: Given<Secret<String>>,
+    /// A file that holds the client secret.
+    pub(super) client_secret_file: Given<PathBuf>,
+    /// How the secret is presented; without it, as the provider's metadata offers, Basic first.
+    pub(super) client_auth: Given<ClientAuth>,
+    /// What is asked for at a sign-in. `openid` is always among it.
+    pub(super) scopes: Given<Vec<Scope>>,
+    /// Further parameters of the authorization request, for example `prompt = "select_account"`.
+    pub(super) authorization_parameters: BTreeMap<String, Given<String>>,
+    /// The claim that names the user.
+    pub(super) user_claim: Given<String>,
+    /// When the userinfo endpoint is asked.
+    pub(super) userinfo: Given<UserinfoMode>,
+    /// Signature algorithms that are accepted.
+    pub(super) algorithms: Given<Vec<Algorithm>>,
+    /// PEM certificates to trust for this provider instead of the system's.
+    pub(super) ca_file: Given<PathBuf>,
+    /// Accept plain http although the provider is not on this machine. Everybody on the way can then sign in as anybody.
+    pub(super) insecure_http: Given<bool>,
+    /// Let an e-mail address that the provider has not verified name the user. Whoever can type it in there can then be that user.
+    pub(super) insecure_unverified_email: Given<bool>,
+}
+
+/// Sessions and logins under way.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Session {
+    /// 32 bytes in base64url that seal sessions; `doorward key` makes one.
+    pub(super) key: Given<Secret<String>>,
+    /// A file that holds the key.
+    pub(super) key_file: Given<PathBuf>,
+    /// Former keys, which still open sessions.
+    pub(super) previous_keys: Given<Vec<Secret<String>>>,
+    /// A file that holds the former keys, one a line.
+    pub(super) previous_keys_file: Given<PathBuf>,
+    /// A session ends this long after its sign-in.
+    pub(super) max_age: Given<Duration>,
+    /// A session ends when nothing was asked with it for this long.
+    pub(super) idle_timeout: Given<Duration>,
+    /// From the start of a login to its end.
+    pub(super) login_timeout: Given<Duration>,
+    /// Ended sessions that are remembered at most.
+    pub(super) revocations: Given<usize>,
+    /// Where sessions live beyond the cookie.
+    pub(super) store: Given<Store>,
+}
+
+/// What the application is told about who is calling.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Headers {
+    /// The header that carries the user identifier.
+    pub(super) user: Given<HeaderName>,
+    /// Further headers, each from the claim it names.
+    pub(super) claims: BTreeMap<String, Given<String>>,
+}
+
+/// TLS towards callers.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tls {
+    /// A PEM file with our certificate and those that vouch for it.
+    pub(super) cert: Given<PathBuf>,
+    /// A PEM file with its private key.
+    pub(super) key: Given<PathBuf>,
+}
+
+/// The operator's own listener.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    /// Where operators connect; empty for nowhere.
+    pub(super) listen: Given<AdminListen>,
+}
+
+/// Logs.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    /// What is logged: a level, or levels by target.
+    pub(super) filter: Given<LogFilter>,
+    /// One line for people, or one JSON object a line.
+    pub(super) format: Given<Format>,
+}
+
+/// Limits of time, size and number.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    /// Bytes of a request's line and header section.
+    pub(super) header_bytes: Given<Size>,
+    /// Header fields of a request.
+    pub(super) header_count: Given<usize>,
+    /// For a caller to send them.
+    pub(super) header_timeout: Given<Duration>,
+    /// How long a caller's connection may wait for its next request.
+    pub(super) idle_timeout: Given<Duration>,
+    /// Connections of callers at the same time.
+    pub(super) connections: Given<usize>,
+    /// How long requests in flight may go on when the gateway is told to stop.
+    pub(super) shutdown_grace: Given<Duration>,
+    /// To open a connection to an application.
+    pub(super) upstream_connect_timeout: Given<Duration>,
+    /// For an application to begin its answer.
+    pub(super) upstream_response_timeout: Given<Duration>,
+    /// How long an unused connection to an application is kept.
+    pub(super) upstream_idle_timeout: Given<Duration>,
+    /// How long a tunnel (WebSocket) may be silent.
+    pub(super) tunnel_idle_timeout: Given<Duration>,
+    /// One request to a provider with its answer.
+    pub(super) provider_timeout: Given<Duration>,
+    /// The largest answer of a provider.
+    pub(super) provider_answer_bytes: Given<Size>,
+    /// A provider's metadata and keys are renewed when they are older.
+    pub(super) provider_renew_after: Given<Duration>,
+    /// A provider's metadata and keys are each fetched at most once per this.
+    pub(super) provider_min_interval: Given<Duration>,
+    /// Requests to one provider at the same time.
+    pub(super) provider_concurrency: Given<usize>,
+}

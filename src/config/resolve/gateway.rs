@@ -1,0 +1,227 @@
+//! The request path: routes and who may use them, identity headers, trusted proxies.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::HeaderName;
+
+use super::Reading;
+use crate::{
+    config::{
+        leaf::Given as Value,
+        raw::{Allow, Headers, Route},
+        shape::dotted,
+        values::{EmailDomain, TrustedPeer, Upstream, as_read_upstream, header_name},
+    },
+    gateway::settings::{
+        ClaimHeader, HeaderSettings, PathPrefix, RouteSettings, Settings, TrustedProxies, UpstreamLimits,
+    },
+    identity::{NeededClaims, UserId},
+    origin::Origin,
+    policy::{Access, Rules},
+};
+
+/// What was written about the request path.
+pub(super) struct Given {
+    pub(super) prefix: Value<PathPrefix>,
+    pub(super) upstream: Value<Upstream>,
+    pub(super) allow: Option<Allow>,
+    pub(super) routes: Vec<Route>,
+    pub(super) headers: Headers,
+    pub(super) trusted_proxies: Value<Vec<TrustedPeer>>,
+}
+
+pub(super) fn resolve(
+    raw: Given,
+    origin: Option<Origin>,
+    limits: Option<UpstreamLimits>,
+    reading: &mut Reading<'_>,
+) -> Option<Settings> {
+    let prefix = reading.required(raw.prefix, "prefix");
+    if prefix.as_ref().is_some_and(|prefix| prefix.as_str().is_empty()) {
+        reading.wrong("prefix", "is `/`; nothing would be left for the application");
+    }
+    let routes = if raw.upstream.is_given() {
+        if !raw.routes.is_empty() {
+            let upstream = reading.named("upstream");
+            reading
+                .wrong("routes", format!("stand beside {upstream}, which is short for a route; give one of the two"));
+        }
+        single(raw.upstream, raw.allow, reading).map(|route| vec![route])
+    } else {
+        if raw.allow.is_some() && !raw.routes.is_empty() {
+            reading.wrong_near("allow", "stands beside `routes`; write it at each route it is meant for");
+        }
+        routes(raw.routes, prefix.as_ref(), origin.as_ref(), reading)
+    };
+    let headers = headers(raw.headers, reading);
+    let trusted_proxies = reading.required(raw.trusted_proxies, "trusted_proxies").map(|peers| trusted(peers, reading));
+    Some(Settings {
+        origin: origin?,
+        prefix: prefix?,
+        routes: routes?,
+        headers: headers?,
+        trusted_proxies: trusted_proxies?,
+        upstream: limits?,
+    })
+}
+
+/// What sessions must keep so that headers and rules have it.
+pub(super) fn needed_claims(headers: &HeaderSettings, routes: &[RouteSettings]) -> NeededClaims {
+    let mut needed = NeededClaims::default();
+    for header in &headers.claims {
+        needed.add_whole(&header.claim);
+    }
+    for route in routes {
+        route.access.add_needed(&mut needed);
+    }
+    needed
+}
+
+/// `upstream` is short for a route with path `/`.
+fn single(upstream: Value<Upstream>, allow: Option<Allow>, reading: &mut Reading<'_>) -> Option<RouteSettings> {
+    let upstream = reading.value(upstream, "upstream");
+    let access = allow.map_or(Some(Access::SignedIn), |allow| rules("allow", allow, reading));
+    Some(RouteSettings { host: None, path: root(), upstream: upstream?.0, access: access? })
+}
+
+fn root() -> PathPrefix {
+    #[expect(clippy::expect_used, reason = "`/` is a path prefix")]
+    PathPrefix::parse("/").expect("the root is a path prefix")
+}
+
+fn routes(
+    raw: Vec<Route>,
+    prefix: Option<&PathPrefix>,
+    origin: Option<&Origin>,
+    reading: &mut Reading<'_>,
+) -> Option<Vec<RouteSettings>> {
+    if raw.is_empty() {
+        if !reading.is_reported("routes") {
+            reading.missing("upstream", "is required, or `routes`: which application stands behind the gateway?");
+        }
+        return None;
+    }
+    let mut known: BTreeMap<(Option<Box<str>>, PathPrefix), String> = BTreeMap::new();
+    let mut routes = Vec::with_capacity(raw.len());
+    for (number, raw) in raw.into_iter().enumerate() {
+        let key = format!("routes[{number}]");
+        let Some(route) = route(&key, raw, reading) else { continue };
+        if prefix.is_some_and(|prefix| prefix.covers(route.path.as_str())) {
+            let prefix = reading.named("prefix");
+            reading.wrong(&format!("{key}.path"), format!("lies within {prefix}, which the gateway answers itself"));
+        }
+        if let Some(other) = known.insert((route.host.clone(), route.path.clone()), key.clone()) {
+            let other = reading.named(&other);
+            reading.wrong(&key, format!("has the host and path of {other}"));
+        }
+        // Browsers keep the session cookie for the public origin's host only.
+        if let (Some(host), Some(origin)) = (&route.host, origin)
+            && &**host != origin.host()
+            && route.access != Access::Anonymous
+        {
+            let key = format!("{key}.host");
+            reading.warn(&key, format!("is not the host of `public_url` ({origin}); browsers have no session there"));
+        }
+        routes.push(route);
+    }
+    Some(routes)
+}
+
+fn route(key: &str, raw: Route, reading: &mut Reading<'_>) -> Option<RouteSettings> {
+    let host = reading.value(raw.host, &format!("{key}.host"));
+    let path = match raw.path.is_given() {
+        true => reading.value(raw.path, &format!("{key}.path")),
+        false => Some(root()),
+    };
+    if !raw.upstream.is_given() {
+        reading.missing(&format!("{key}.upstream"), "is required: the application's scheme, host and port");
+    }
+    let upstream = reading.value(raw.upstream, &format!("{key}.upstream"));
+    let is_anonymous = reading.value(raw.anonymous, &format!("{key}.anonymous")).unwrap_or_default();
+    let access = match (is_anonymous, raw.allow) {
+        (true, None) => Some(Access::Anonymous),
+        (false, None) => Some(Access::SignedIn),
+        (false, Some(allow)) => rules(&format!("{key}.allow"), allow, reading),
+        (true, Some(_)) => {
+            let what = "stands beside `allow`: either everybody may use this route or only those whom `allow` names";
+            reading.wrong(&format!("{key}.anonymous"), what);
+            None
+        }
+    };
+    Some(RouteSettings { host: host.map(|host| host.0), path: path?, upstream: upstream?.0, access: access? })
+}
+
+/// Whom `allow` names. A list that names nobody is a mistake: left out, it would have let everybody in.
+fn rules(key: &str, raw: Allow, reading: &mut Reading<'_>) -> Option<Access> {
+    let users_key = dotted(key, "users");
+    let users = list(raw.users, &users_key, reading, |user: UserId| user.as_str().into());
+    let domains_key = dotted(key, "email_domains");
+    let email_domains = list(raw.email_domains, &domains_key, reading, |EmailDomain(domain)| domain);
+    let claims_key = dotted(key, "claims");
+    let mut claims = BTreeMap::new();
+    for (claim, values) in raw.claims {
+        let values = list(values, &dotted(&claims_key, &claim), reading, String::into_boxed_str);
+        claims.insert(claim.into(), values);
+    }
+    let rules = Rules { users, email_domains, claims };
+    if rules.users.is_empty() && rules.email_domains.is_empty() && rules.claims.is_empty() {
+        reading.missing(key, "is empty and would let nobody in; name `users`, `email_domains` or `claims`");
+    }
+    Some(Access::Allow(rules))
+}
+
+fn list<T>(
+    given: Value<Vec<T>>,
+    key: &str,
+    reading: &mut Reading<'_>,
+    text: impl Fn(T) -> Box<str>,
+) -> BTreeSet<Box<str>> {
+    let is_given = given.is_given();
+    let list: Option<Vec<T>> = reading.value(given, key);
+    if is_given && list.as_ref().is_some_and(Vec::is_empty) {
+        reading.wrong(key, "is empty; it lets nobody in");
+    }
+    list.into_iter().flatten().map(text).collect()
+}
+
+fn headers(raw: Headers, reading: &mut Reading<'_>) -> Option<HeaderSettings> {
+    let user = reading.required(raw.user, "headers.user");
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let mut is_new = |name: &HeaderName, key: &str, reading: &mut Reading<'_>| {
+        if let Some(other) = known.insert(as_read_upstream(name), key.to_owned()) {
+            let other = reading.named(&other);
+            reading.wrong(
+                key,
+                format!("is the same header as {other}: case, `_` and `.` make no difference to applications"),
+            );
+        }
+    };
+    if let Some(user) = &user {
+        is_new(user, "headers.user", reading);
+    }
+    let mut claims = Vec::with_capacity(raw.claims.len());
+    for (name, claim) in raw.claims {
+        let key = dotted("headers.claims", &name);
+        let header = header_name(&name).map_err(|what| reading.wrong(&key, what)).ok();
+        if let Some(header) = &header {
+            is_new(header, &key, reading);
+        }
+        let claim = reading.value(claim, &key);
+        claims.extend(header.zip(claim).map(|(header, claim)| ClaimHeader { header, claim: claim.into() }));
+    }
+    Some(HeaderSettings { user: user?, claims })
+}
+
+fn trusted(peers: Vec<TrustedPeer>, reading: &mut Reading<'_>) -> TrustedProxies {
+    let mut trusted = TrustedProxies::default();
+    for peer in peers {
+        match peer {
+            TrustedPeer::Unix => trusted.unix = true,
+            TrustedPeer::Net(net) => trusted.nets.push(net),
+        }
+    }
+    if trusted.nets.iter().any(|net| net.prefix_len() == 0) {
+        reading.warn("trusted_proxies", "names every address: each caller can say where it comes from");
+    }
+    trusted
+}

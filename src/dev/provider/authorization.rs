@@ -1,0 +1,393 @@
+//! The authorization endpoint: who do you want to be?
+//!
+//! A request is checked when the page is shown and again, from the start, when the page is answered: nothing is kept in
+//! between. An unknown client or an unregistered redirect URI ends here, on a page (RFC 6749 §4.1.2.1); every other refusal
+//! goes back to the client. Every answer that goes back names the issuer (RFC 9207).
+
+use std::{error::Error, sync::Arc};
+
+use http::StatusCode;
+use serde::Serialize;
+
+use super::{
+    Endpoint, State,
+    client::Client,
+    grants::{Code, Grant, random_name},
+    lock,
+    people::{self, Card, InvalidPerson, Person},
+    refusal::{ErrorCode, Refusal},
+    request::{Params, Received},
+};
+use crate::dev::{
+    answer::{self, Answer},
+    page::Template,
+};
+
+/// A request that may be answered with a code.
+struct Checked {
+    scope: String,
+    nonce: Option<String>,
+    challenge: String,
+}
+
+/// Where answers go: registered for this client.
+struct Destination<'a> {
+    client: &'a Client,
+    redirect_uri: &'a str,
+    state: Option<String>,
+}
+
+/// Shows the page of people.
+pub(super) fn ask(state: &State, received: &Received) -> Answer {
+    let params = match received.query_or_form() {
+        Ok(params) => params,
+        Err(refusal) => return stay(state, &refusal),
+    };
+    match checked(state, &params) {
+        Ok((destination, _)) => show(state, StatusCode::OK, &destination, &params, None),
+        Err(wrong) => wrong.answer(state),
+    }
+}
+
+/// Takes the page's answer: a code for whoever was chosen, or a refusal.
+pub(super) fn decide(state: &State, received: &Received) -> Answer {
+    // Anyone can be anyone, but only by a click of their own: a page elsewhere must not sign somebody in unseen.
+    let site = received.head.headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site == "cross-site") {
+        return stay(state, &Refusal::new(ErrorCode::AccessDenied, "this answer comes from another site's page"));
+    }
+    let form = match received.form() {
+        Ok(form) => form,
+        Err(refusal) => return stay(state, &refusal),
+    };
+    let params = Params::parse(form.typed("request").as_bytes());
+    let (destination, request) = match checked(state, &params) {
+        Ok(checked) => checked,
+        Err(wrong) => return wrong.answer(state),
+    };
+    let person = match form.typed("person") {
+        "refuse" => {
+            return back(state, &destination, Err(&Refusal::new(ErrorCode::AccessDenied, "the person said no")));
+        }
+        "other" => match people::typed(&form) {
+            Ok(person) => person,
+            Err(problem) => {
+                return show(state, StatusCode::BAD_REQUEST, &destination, &params, Some((&form, &problem)));
+            }
+        },
+        key => match people::known(key) {
+            Some(person) => person,
+            None => return stay(state, &Refusal::new(ErrorCode::InvalidRequest, "nobody was chosen")),
+        },
+    };
+    let code = grant_code(state, &destination, request, person);
+    back(state, &destination, Ok(&code))
+}
+
+fn grant_code(state: &State, destination: &Destination<'_>, request: Checked, person: Person) -> String {
+    let now = state.clock.now();
+    let grant = Arc::new(Grant {
+        sid: random_name(),
+        client: destination.client.id.clone(),
+        person,
+        scope: request.scope,
+        nonce: request.nonce,
+        auth_time: now,
+    });
+    let redirect_uri = destination.redirect_uri.to_owned();
+    lock(&state.grants).codes.insert(Code { grant, redirect_uri, challenge: request.challenge, used: false }, now)
+}
+
+/// Why nobody is asked, and who is told.
+enum Wrong<'a> {
+    /// The person: there is no client to tell, or none that may be told.
+    Person(Refusal),
+    /// The client.
+    Client(Destination<'a>, Refusal),
+}
+
+impl Wrong<'_> {
+    fn answer(&self, state: &State) -> Answer {
+        match self {
+            Self::Person(refusal) => stay(state, refusal),
+            Self::Client(destination, refusal) => back(state, destination, Err(refusal)),
+        }
+    }
+}
+
+/// Everything that can be said of a request before somebody is asked.
+fn checked<'a>(state: &'a State, params: &'a Params) -> Result<(Destination<'a>, Checked), Wrong<'a>> {
+    let destination = destination(state, params).map_err(Wrong::Person)?;
+    match request(params) {
+        Ok(request) => Ok((destination, request)),
+        Err(refusal) => Err(Wrong::Client(destination, refusal)),
+    }
+}
+
+fn destination<'a>(state: &'a State, params: &'a Params) -> Result<Destination<'a>, Refusal> {
+    let refused = |description| Refusal::new(ErrorCode::InvalidRequest, description);
+    let client = state.client(params.required("client_id")?).ok_or_else(|| refused("the client is not registered"))?;
+    // OpenID Connect Core §3.1.2.1: always there, even if only one is registered.
+    let redirect_uri = params.required("redirect_uri")?;
+    if !client.redirect_uris.iter().any(|registered| registered == redirect_uri) {
+        return Err(refused("the redirect URI is not registered for this client"));
+    }
+    // Given twice it is refused in a moment, and then there is none to send back.
+    let state = params.one("state").ok().flatten().map(str::to_owned);
+    Ok(Destination { client, redirect_uri, state })
+}
+
+fn request(params: &Params) -> Result<Checked, Refusal> {
+    let refused = |code, description: &str| Err(Refusal::new(code, description));
+    params.one("state")?;
+    if params.one("request")?.is_some() {
+        return refused(ErrorCode::RequestNotSupported, "request objects are not supported");
+    }
+    if params.one("request_uri")?.is_some() {
+        return refused(ErrorCode::RequestUriNotSupported, "request objects are not supported");
+    }
+    if params.required("response_type")? != "code" {
+        return refused(ErrorCode::UnsupportedResponseType, "only the response type code is supported");
+    }
+    if params.one("response_mode")?.is_some_and(|mode| mode != "query") {
+        return refused(ErrorCode::InvalidRequest, "only the response mode query is supported");
+    }
+    // RFC 6749 §3.3; without `openid` it is plain OAuth, and there will be no ID token.
+    let scope = params.one("scope")?.unwrap_or_default().to_owned();
+    if !scope.bytes().all(|b| matches!(b, b' ' | 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+        return refused(ErrorCode::InvalidScope, "the scope holds characters that no scope has");
+    }
+    // RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1: asked of every client.
+    let challenge = params.required("code_challenge")?;
+    if params.one("code_challenge_method")? != Some("S256") {
+        return refused(ErrorCode::InvalidRequest, "the code challenge method has to be S256");
+    }
+    if challenge.len() != 43 || !challenge.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
+        return refused(ErrorCode::InvalidRequest, "the code challenge is not a SHA-256 hash in base64url");
+    }
+    let nonce = params.one("nonce")?.map(str::to_owned);
+    let prompts: Vec<&str> = params.one("prompt")?.unwrap_or_default().split(' ').collect();
+    if prompts.contains(&"none") {
+        // OpenID Connect Core §3.1.2.1: `none` stands alone, and nobody is ever signed in here.
+        return match prompts.len() {
+            1 => refused(ErrorCode::LoginRequired, "somebody has to be asked"),
+            _ => refused(ErrorCode::InvalidRequest, "prompt=none stands alone"),
+        };
+    }
+    Ok(Checked { scope, nonce, challenge: challenge.to_owned() })
+}
+
+/// Sends the browser back to the client with a code or an error.
+fn back(state: &State, destination: &Destination<'_>, result: Result<&str, &Refusal>) -> Answer {
+    let mut params = Vec::new();
+    match result {
+        Ok(code) => params.push(("code", code)),
+        Err(refusal) => {
+            params.extend([("error", refusal.code.as_str()), ("error_description", &*refusal.description)]);
+        }
+    }
+    params.extend(destination.state.as_deref().map(|state| ("state", state)));
+    // RFC 9207 §2: with errors too.
+    params.push(("iss", &state.issuer.text));
+    answer::redirect(&with_query(destination.redirect_uri, &params))
+}
+
+/// `uri` with `params` after what it has (RFC 6749 §3.1.2): the rest stays as it was registered, byte for byte.
+pub(super) fn with_query(uri: &str, params: &[(&str, &str)]) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
+    let joint = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{joint}{query}")
+}
+
+/// A refusal that must not leave this provider.
+fn stay(state: &State, refusal: &Refusal) -> Answer {
+    let text = format!(
+        "The provider may not answer this request: {}. Go back to your application and sign in from there; if you end here \
+         again, compare its settings with what is registered here.",
+        refusal.description
+    );
+    state.pages.notice(StatusCode::BAD_REQUEST, "Nobody can sign in like this", &text)
+}
+
+#[derive(Serialize)]
+struct PeoplePage<'a> {
+    client: &'a str,
+    destination: &'a str,
+    action: String,
+    request: String,
+    people: Vec<Card>,
+    open: bool,
+    problem: Option<String>,
+    problem_field: &'a str,
+    typed: Typed<'a>,
+}
+
+#[derive(Default, Serialize)]
+struct Typed<'a> {
+    sub: &'a str,
+    email: &'a str,
+    name: &'a str,
+    groups: &'a str,
+    claims: &'a str,
+}
+
+fn show(
+    state: &State,
+    status: StatusCode,
+    destination: &Destination<'_>,
+    params: &Params,
+    wrong: Option<(&Params, &InvalidPerson)>,
+) -> Answer {
+    let typed = match wrong {
+        Some((form, _)) => Typed {
+            sub: form.typed("sub"),
+            email: form.typed("email"),
+            name: form.typed("name"),
+            groups: form.typed("groups"),
+            claims: form.typed("claims"),
+        },
+        None => Typed { sub: params.typed("login_hint"), ..Typed::default() },
+    };
+    let problem = wrong.map(|(_, problem)| match problem.source() {
+        Some(cause) => format!("{problem} ({cause})"),
+        None => problem.to_string(),
+    });
+    let page = PeoplePage {
+        client: &destination.client.id,
+        destination: destination.redirect_uri,
+        // On the origin where the page is, whichever name of this machine the browser used.
+        action: state.issuer.path_of(Endpoint::Decision),
+        request: params.encoded(),
+        people: people::cards(),
+        open: wrong.is_some(),
+        problem,
+        problem_field: wrong.map_or("", |(_, problem)| problem.field()),
+        typed,
+    };
+    state.pages.show(status, Template::People, page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::provider::testing::{CALLBACK, Running, request};
+
+    /// RFC 6749 §4.1.2.1: nothing goes to an address that nobody registered.
+    #[tokio::test]
+    async fn an_unknown_client_or_redirect_uri_stays_on_a_page() {
+        let op = Running::start().await;
+        for (changes, why) in [
+            (vec![("client_id", "")], "no client"),
+            (vec![("client_id", "nobody")], "unknown client"),
+            (vec![("client_id", "app"), ("client_id", "app")], "two clients"),
+            (vec![("redirect_uri", "")], "no redirect URI"),
+            (vec![("redirect_uri", "http://evil.example/")], "a stranger's"),
+            (vec![("redirect_uri", "http://127.0.0.1:4180/_auth/callback/dev/")], "a slash more"),
+            (vec![("redirect_uri", "http://127.0.0.1:4180/_auth/callback/dev?x")], "a query more"),
+            (vec![("redirect_uri", "http://127.0.0.1:4181/_auth/callback/dev")], "another port"),
+            (vec![("redirect_uri", CALLBACK), ("redirect_uri", CALLBACK)], "twice"),
+            (vec![("client_id", "public"), ("redirect_uri", "http://127.0.0.1:4180/with?query=1")], "another client's"),
+        ] {
+            let query = request(&changes);
+            for answer in [op.ask(&query).await, op.choose(&query, &[("person", "ada")]).await] {
+                assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{why}");
+                assert_eq!(answer.header("location"), "", "{why}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn other_refusals_go_back_and_name_the_issuer() {
+        let op = Running::start().await;
+        for (changes, error) in [
+            (vec![("response_type", "")], "invalid_request"),
+            (vec![("response_type", "token")], "unsupported_response_type"),
+            (vec![("response_type", "code id_token")], "unsupported_response_type"),
+            (vec![("response_mode", "fragment")], "invalid_request"),
+            (vec![("scope", "a\"b")], "invalid_scope"),
+            (vec![("code_challenge", "")], "invalid_request"),
+            (vec![("code_challenge", "short")], "invalid_request"),
+            (vec![("code_challenge_method", "")], "invalid_request"),
+            (vec![("code_challenge_method", "plain")], "invalid_request"),
+            (vec![("nonce", "a"), ("nonce", "b")], "invalid_request"),
+            (vec![("request", "x.y.z")], "request_not_supported"),
+            (vec![("request_uri", "urn:x")], "request_uri_not_supported"),
+            (vec![("prompt", "none")], "login_required"),
+            (vec![("prompt", "none login")], "invalid_request"),
+        ] {
+            let query = request(&changes);
+            for answer in [op.ask(&query).await, op.choose(&query, &[("person", "ada")]).await] {
+                assert_eq!(answer.redirected_with("error").as_deref(), Some(error), "{changes:?}");
+                assert_eq!(answer.redirected_with("code"), None, "{changes:?}");
+                assert_eq!(answer.redirected_with("state").as_deref(), Some("a state&=+"), "{changes:?}");
+                assert_eq!(answer.redirected_with("iss").as_deref(), Some(op.provider.issuer()), "{changes:?}");
+            }
+        }
+        let twice = op.ask(&request(&[("state", "a"), ("state", "b")])).await;
+        assert_eq!(twice.redirected_with("error").as_deref(), Some("invalid_request"));
+        assert_eq!(twice.redirected_with("state"), None);
+    }
+
+    #[tokio::test]
+    async fn a_person_may_refuse() {
+        let op = Running::start().await;
+        let answer = op.choose(&request(&[]), &[("person", "refuse")]).await;
+        assert_eq!(answer.redirected_with("error").as_deref(), Some("access_denied"));
+        assert_eq!(answer.redirected_with("code"), None);
+    }
+
+    #[tokio::test]
+    async fn nobody_is_signed_in_by_another_sites_page() {
+        let op = Running::start().await;
+        let query = request(&[]);
+        for (site, status) in [("cross-site", 400), ("same-site", 303), ("same-origin", 303)] {
+            let form = op.caller.form(Endpoint::Decision.path(), &[("request", &query), ("person", "ada")]);
+            assert_eq!(op.caller.send(form.header("sec-fetch-site", site)).await.status, status, "{site}");
+        }
+        let plain = op.caller.post(Endpoint::Decision.path(), "text/plain", "person=ada");
+        assert_eq!(op.caller.send(plain).await.status, 400);
+        assert_eq!(op.choose(&query, &[("person", "nobody")]).await.status, 400);
+        assert_eq!(op.choose(&query, &[]).await.status, 400);
+    }
+
+    #[tokio::test]
+    async fn what_was_typed_wrongly_is_shown_again_and_escaped() {
+        let op = Running::start().await;
+        let hostile = "</textarea><script>alert(1)</script>\"'";
+        let query = request(&[("state", hostile), ("login_hint", hostile)]);
+        let typed = ["sub", "email", "name", "groups", "claims"].map(|field| (field, hostile));
+        for page in [op.ask(&query).await, op.choose(&query, &[&[("person", "other")], &typed[..]].concat()).await] {
+            assert!(page.text().contains("&lt;script&gt;alert(1)"), "{}", page.text());
+            assert!(!page.text().contains("<script") && !page.text().contains("\"'"), "{}", page.text());
+        }
+        let page = op.choose(&query, &[("person", "other"), ("sub", "x"), ("claims", "{\"a\":")]).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        for shown in ["<details open>", "role=\"alert\"", "aria-invalid=\"true\"", "value=\"x\"", "{&quot;a&quot;:"] {
+            assert!(page.text().contains(shown), "{shown} in {}", page.text());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_uri_keeps_its_query() {
+        let op = Running::start().await;
+        let query = request(&[("redirect_uri", "http://127.0.0.1:4180/with?query=1")]);
+        let answer = op.choose(&query, &[("person", "grace")]).await;
+        let location = answer.header("location");
+        assert!(location.starts_with("http://127.0.0.1:4180/with?query=1&code="), "{location}");
+    }
+
+    /// OpenID Connect Core §3.1.2.1.
+    #[tokio::test]
+    async fn the_request_may_come_as_a_form() {
+        let op = Running::start().await;
+        let asked = op.caller.post(
+            Endpoint::Authorization.path(),
+            "application/x-www-form-urlencoded; charset=utf-8",
+            &request(&[]),
+        );
+        let page = op.caller.send(asked).await;
+        assert_eq!(page.status, StatusCode::OK);
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    }
+}

@@ -1,0 +1,169 @@
+//! `/callback/NAME`: the provider sends the browser back. Everything that can be refused without asking anybody is refused first.
+
+use http::{Method, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tracing::info;
+
+use super::{BadForm, EndpointError, Endpoints, Visit, form, redirect};
+use crate::{
+    body::Body,
+    identity::Identity,
+    origin::ReturnTo,
+    providers::{Provider, SignInError, SignedIn},
+    secret::Secret,
+    sessions::{LoginStateError, ProviderSessionTag, ResumedLogin, Session, SessionId, SubjectTag},
+};
+
+/// What the provider sends along, each at most once (RFC 6749 §4.1.2, RFC 9207 §2).
+struct Parameters {
+    state: Secret<String>,
+    code: Option<Secret<String>>,
+    error: Option<String>,
+    iss: Option<String>,
+}
+
+impl Parameters {
+    fn parse(text: &str) -> Result<Self, BadForm> {
+        let one = |name| form::one(text, name).map(|value| value.map(|value| value.into_owned()));
+        Ok(Self {
+            state: one("state")?.filter(|state| !state.is_empty()).ok_or(BadForm::Missing("state"))?.into(),
+            code: one("code")?.filter(|code| !code.is_empty()).map(Secret::new),
+            error: one("error")?,
+            iss: one("iss")?,
+        })
+    }
+}
+
+impl Endpoints {
+    pub(super) async fn callback(
+        &self,
+        visit: &Visit<'_>,
+        name: &str,
+        body: Incoming,
+    ) -> Result<Response<Body>, EndpointError> {
+        let provider = self.providers.find(name).ok_or(EndpointError::UnknownProvider)?;
+        let posted = match *visit.method {
+            Method::POST => Some(form::read(visit.headers, body).await?),
+            _ => None,
+        };
+        let parameters = Parameters::parse(posted.as_deref().or(visit.query).unwrap_or_default())?;
+
+        // RFC 6749 §10.12: the answer belongs to a question that this browser asked, of this provider, lately.
+        let login = self.sessions.resume_login(visit.headers, parameters.state.expose(), provider.tag(), visit.now);
+        let login = match login {
+            Ok(login) => login,
+            Err(error) => return after_stray_login(visit, error),
+        };
+        if let Some(error) = parameters.error {
+            provider.check_callback_issuer(parameters.iss.as_deref()).map_err(|wrong| EndpointError::SignIn {
+                error: Box::new(wrong.into()),
+                provider: provider.display_name().into(),
+                return_to: login.return_to.clone(),
+            })?;
+            return Err(EndpointError::ProviderRefused { code: printable(&error), return_to: login.return_to });
+        }
+        let code = parameters.code.ok_or(BadForm::Missing("code"))?;
+        // A second time, by the back button or a reload: whoever is signed in by now just goes on (T-047).
+        if !self.sessions.use_once(&login, visit.now) {
+            return self.after_replay(visit, login);
+        }
+
+        let signed_in = provider.sign_in(&code, parameters.iss.as_deref(), &login.verifier, &login.nonce).await;
+        match signed_in {
+            Ok(signed_in) => self.begin_session(visit, provider, &login.return_to, signed_in),
+            // Spent elsewhere: on another replica, or by this browser's first try.
+            Err(SignInError::CodeSpent) if self.signed_in_since(visit, &login) => self.after_replay(visit, login),
+            Err(error) => Err(EndpointError::SignIn {
+                error: Box::new(error),
+                provider: provider.display_name().into(),
+                return_to: login.return_to,
+            }),
+        }
+    }
+
+    fn begin_session(
+        &self,
+        visit: &Visit<'_>,
+        provider: &Provider,
+        return_to: &ReturnTo,
+        signed_in: SignedIn,
+    ) -> Result<Response<Body>, EndpointError> {
+        let session = Session {
+            id: SessionId::random(),
+            identity: Identity { user: signed_in.user, claims: signed_in.claims },
+            provider: provider.tag(),
+            subject: SubjectTag::of(provider.issuer(), &signed_in.subject),
+            provider_session: signed_in.provider_session.map(|sid| ProviderSessionTag::of(provider.issuer(), &sid)),
+            signed_in: visit.now,
+            seen: visit.now,
+        };
+        let cookie = self.sessions.seal(&session)?;
+        // Somebody else takes over this browser: what the one before had is over, wherever it was copied to (T-052).
+        if let Some(old) = visit.session
+            && old.identity.user != session.identity.user
+        {
+            self.sessions.revoke(old, visit.now);
+        }
+        info!(provider.name = %provider.name(), "Signed in");
+        let mut response = redirect(StatusCode::SEE_OTHER, return_to.as_str());
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+        Ok(response)
+    }
+
+    fn after_replay(&self, visit: &Visit<'_>, login: ResumedLogin) -> Result<Response<Body>, EndpointError> {
+        match visit.session {
+            Some(_) => Ok(redirect(StatusCode::SEE_OTHER, login.return_to.as_str())),
+            None => Err(EndpointError::Replayed(login.return_to)),
+        }
+    }
+
+    fn signed_in_since(&self, visit: &Visit<'_>, login: &ResumedLogin) -> bool {
+        visit.session.is_some_and(|session| session.signed_in >= login.started)
+    }
+}
+
+/// A login of ours, but not of this browser's cookie: two tabs began at once and only one cookie stayed, or it ran out. When somebody has
+/// signed in meanwhile there is nothing left to do; the place was sealed by us, and nothing else of the callback is looked at.
+fn after_stray_login(visit: &Visit<'_>, error: LoginStateError) -> Result<Response<Body>, EndpointError> {
+    match (visit.session, error.return_to()) {
+        (Some(_), Some(return_to)) => Ok(redirect(StatusCode::SEE_OTHER, return_to.as_str())),
+        _ => Err(error.into()),
+    }
+}
+
+/// An error code as RFC 6749 §4.1.2.1 allows it, short enough for a page and a log.
+fn printable(code: &str) -> Box<str> {
+    let ok = (1..=64).contains(&code.len())
+        && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    if ok { code.into() } else { "unreadable error code".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T-043.
+    #[test]
+    fn what_a_callback_cannot_lack_or_repeat() {
+        for (query, answer) in [
+            ("code=c&state=s", Ok(())),
+            ("error=access_denied&state=s", Ok(())),
+            ("", Err(BadForm::Missing("state"))),
+            ("code=c", Err(BadForm::Missing("state"))),
+            ("code=c&state=", Err(BadForm::Missing("state"))),
+            ("state=a&state=b", Err(BadForm::Repeated("state"))),
+            ("state=a&code=b&code=c", Err(BadForm::Repeated("code"))),
+            ("state=a&iss=b&iss=c", Err(BadForm::Repeated("iss"))),
+        ] {
+            assert_eq!(Parameters::parse(query).map(|_| ()), answer, "{query}");
+        }
+    }
+
+    #[test]
+    fn an_error_code_cannot_speak_in_our_name() {
+        assert_eq!(&*printable("access_denied"), "access_denied");
+        for code in ["<script>", "Call this number", "", &"x".repeat(65)] {
+            assert_eq!(&*printable(code), "unreadable error code");
+        }
+    }
+}

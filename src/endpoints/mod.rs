@@ -1,0 +1,190 @@
+//! What the gateway answers itself, below its prefix: sign-in, callback, sign-out, who am I.
+//!
+//! Each endpoint gets what the gateway found out about the request and returns an answer or an [`EndpointError`]; what callers see of an
+//! error is decided in `gateway::reply`.
+
+mod callback;
+mod form;
+mod links;
+mod login;
+mod logout;
+pub mod pages;
+mod whoami;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use crate::{
+    body::Body,
+    clock::UnixTime,
+    origin::{Origin, ReturnTo},
+    providers::{Providers, SignInError, Unavailable},
+    sessions::{LoginStateError, Session, Sessions, TooLarge},
+};
+
+pub use form::BadForm;
+pub use links::Links;
+use pages::{Page, Pages};
+
+/// What the endpoints work with.
+#[derive(Debug)]
+pub struct Endpoints {
+    origin: Origin,
+    links: Links,
+    pages: Arc<Pages>,
+    sessions: Arc<Sessions>,
+    providers: Arc<Providers>,
+    /// From its sign-in a session lives at most this long.
+    max_age: Duration,
+}
+
+/// A request to one of the endpoints.
+#[derive(Debug)]
+pub struct Visit<'r> {
+    /// The path behind the prefix: `/login`.
+    pub path: &'r str,
+    /// The method.
+    pub method: &'r Method,
+    /// The query, without `?`.
+    pub query: Option<&'r str>,
+    /// The headers, cleaned.
+    pub headers: &'r HeaderMap,
+    /// The caller's session, when there is one.
+    pub session: Option<&'r Session>,
+    /// The time.
+    pub now: UnixTime,
+}
+
+/// Why an endpoint did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// Nothing of ours has this path.
+    #[error("there is no such endpoint")]
+    NotFound,
+    /// The endpoint exists; these methods are its own.
+    #[error("the endpoint does not take this method")]
+    MethodNotAllowed(&'static str),
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    /// No provider of this name is configured.
+    #[error("no provider of this name is configured")]
+    UnknownProvider,
+    /// The query or form cannot be read.
+    #[error("the parameters cannot be read")]
+    Form(#[from] BadForm),
+    /// The provider cannot be asked now.
+    #[error("the provider cannot be reached")]
+    Unavailable(#[source] Unavailable),
+    /// The callback belongs to no login of this browser.
+    #[error("the callback belongs to no login of this browser")]
+    LoginState(#[from] LoginStateError),
+    /// The same callback a second time, and nobody is signed in.
+    #[error("this callback has been used already")]
+    Replayed(ReturnTo),
+    /// The provider sent the browser back with an error (RFC 6749 §4.1.2.1).
+    #[error("the provider refused the sign-in ({code})")]
+    ProviderRefused {
+        /// Its code, such as `access_denied`: short and printable.
+        code: Box<str>,
+        /// Where the person wanted to go.
+        return_to: ReturnTo,
+    },
+    /// The sign-in failed after the provider had been asked.
+    #[error("the sign-in failed")]
+    SignIn {
+        /// Why.
+        #[source]
+        error: Box<SignInError>,
+        /// What people call the provider.
+        provider: Box<str>,
+        /// Where the person wanted to go.
+        return_to: ReturnTo,
+    },
+    /// The session does not fit into its cookie.
+    #[error("the session does not fit into its cookie")]
+    TooLarge(#[from] TooLarge),
+}
+
+impl Endpoints {
+    /// Everything is built by `app`.
+    #[must_use]
+    pub fn new(
+        origin: Origin,
+        links: Links,
+        pages: Arc<Pages>,
+        sessions: Arc<Sessions>,
+        providers: Arc<Providers>,
+        max_age: Duration,
+    ) -> Self {
+        Self { origin, links, pages, sessions, providers, max_age }
+    }
+
+    /// Our own addresses.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// The pages people see.
+    #[must_use]
+    pub fn pages(&self) -> &Arc<Pages> {
+        &self.pages
+    }
+
+    /// What a log calls the endpoint at `path`: the rest of an address is a stranger's to choose.
+    #[must_use]
+    pub fn name(path: &str) -> &'static str {
+        match path {
+            "/login" => "login",
+            "/logout" => "logout",
+            "/signed-out" => "signed-out",
+            "/whoami" => "whoami",
+            path if path.starts_with("/callback/") => "callback",
+            _ => "unknown endpoint",
+        }
+    }
+
+    /// Answers `visit`; only a posted callback reads `body`.
+    ///
+    /// # Errors
+    /// [`EndpointError`].
+    pub async fn answer(&self, visit: Visit<'_>, body: Incoming) -> Result<Response<Body>, EndpointError> {
+        let read = matches!(*visit.method, Method::GET | Method::HEAD);
+        let post = *visit.method == Method::POST;
+        match visit.path {
+            "/login" if read => self.login(&visit).await,
+            "/logout" if read || post => self.logout(&visit),
+            "/signed-out" if read => Ok(self.signed_out(&visit)),
+            "/whoami" if read => self.whoami(&visit),
+            "/login" | "/signed-out" | "/whoami" => Err(EndpointError::MethodNotAllowed("GET, HEAD")),
+            "/logout" => Err(EndpointError::MethodNotAllowed("GET, HEAD, POST")),
+            path => match path.strip_prefix("/callback/") {
+                // Boxed: the exchange is rare and carries much; other requests should not make room for it.
+                Some(name) if *visit.method == Method::GET || post => Box::pin(self.callback(&visit, name, body)).await,
+                Some(_) => Err(EndpointError::MethodNotAllowed("GET, POST")),
+                None => Err(EndpointError::NotFound),
+            },
+        }
+    }
+}
+
+/// A redirect that no cache keeps. 303: whatever the method was, the next request is a GET.
+fn redirect(status: StatusCode, to: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    // Targets are our own paths or parsed URLs; one that is no header value leads home.
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    response.headers_mut().insert(header::LOCATION, to);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn page(page: Page) -> Response<Body> {
+    let headers = page.headers();
+    let mut response = Response::new(Body::from(page.html));
+    response.headers_mut().extend(headers);
+    response
+}

@@ -1,0 +1,577 @@
+//! Rejection → response: the only file that chooses a status code for what went wrong.
+//!
+//! People get a page (cause, what to do, an id), programs get `application/problem+json` (RFC 9457) with the same id. The log gets the id and the
+//! cause; it is written here, once, and says whose fault it was.
+
+use std::{borrow::Cow, error::Error as StdError, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use tracing::{debug, error, warn};
+
+use super::{target::BadTarget, upstream::UpstreamError};
+use crate::{
+    body::Body,
+    endpoints::{
+        EndpointError, Links,
+        pages::{self, Action, ErrorPage, Href, Pages},
+    },
+    origin::{Origin, ReturnTo},
+    policy::Denial,
+    providers::{Fault, SignInError, UserError},
+    sessions::LoginStateError,
+};
+
+/// Why a request was not forwarded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Rejection {
+    /// CONNECT or TRACE.
+    #[error("this method is not forwarded")]
+    MethodNotAllowed,
+    /// A request target without a meaning.
+    #[error("the request target is malformed")]
+    BadTarget(#[source] BadTarget),
+    /// No host, several, or a malformed one.
+    #[error("the host is malformed: {0}")]
+    BadHost(&'static str),
+    /// The header section is larger than `limits.header_bytes`.
+    #[error("the header section is too large")]
+    HeadersTooLarge,
+    /// A host nobody configured.
+    #[error("nobody configured this host")]
+    UnknownHost,
+    /// A path that decoders read differently, and it would matter.
+    #[error("the path can be read in several ways that lead to different routes")]
+    AmbiguousPath,
+    /// A path nobody configured.
+    #[error("there is no route for this path")]
+    NoRoute,
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    /// Somebody is, and policy says no.
+    #[error("policy refused")]
+    Forbidden(#[source] Denial),
+    /// The application did not answer.
+    #[error("the application did not answer")]
+    Upstream(#[source] UpstreamError),
+    /// One of our own endpoints refused.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+}
+
+/// What kind of answer a caller can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// A navigation that can be sent elsewhere: GET or HEAD of a top-level page.
+    Navigation,
+    /// A page, but no redirect: a form was posted, and would be lost.
+    Page,
+    /// Anything else: a status and a problem document.
+    Answer,
+}
+
+impl Wants {
+    /// What `method` and `headers` tell (Fetch Metadata, or what browsers without it send).
+    #[must_use]
+    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|found| found == value);
+        let is_safe = matches!(*method, Method::GET | Method::HEAD);
+        let is_navigation = if headers.contains_key(SEC_FETCH_MODE) {
+            is(SEC_FETCH_MODE, "navigate") && is(SEC_FETCH_DEST, "document")
+        } else {
+            is_safe && !headers.contains_key(X_REQUESTED_WITH) && accepts_html(headers)
+        };
+        match (is_navigation, is_safe) {
+            (true, true) => Self::Navigation,
+            (true, false) => Self::Page,
+            (false, _) => Self::Answer,
+        }
+    }
+}
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            let mut parts = range.split(';');
+            let is_html = parts.next().is_some_and(|media| media.trim().eq_ignore_ascii_case("text/html"));
+            let is_refused = parts.any(|parameter| matches!(parameter.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+            is_html && !is_refused
+        })
+}
+
+/// Turns rejections into answers.
+#[derive(Debug)]
+pub(super) struct Replies {
+    origin: Origin,
+    links: Links,
+    pages: Arc<Pages>,
+}
+
+/// What a caller is told: everything here may be shown to strangers.
+struct Told {
+    status: StatusCode,
+    title: &'static str,
+    cause: Cow<'static, str>,
+    advice: &'static str,
+    /// Another try that may help, from the beginning.
+    retry: Option<ReturnTo>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    fault: Fault,
+}
+
+impl Told {
+    fn new(status: StatusCode, fault: Fault, title: &'static str, cause: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, title, cause: cause.into(), advice: CHECK, retry: None, headers: Vec::new(), fault }
+    }
+
+    fn advice(mut self, advice: &'static str) -> Self {
+        self.advice = advice;
+        self
+    }
+
+    fn retry(mut self, return_to: &ReturnTo) -> Self {
+        self.retry = Some(return_to.clone());
+        self
+    }
+
+    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn retry_after(self, wait: Duration) -> Self {
+        self.header(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
+    }
+}
+
+const CHECK: &str = "Check the address, or go back to where you came from.";
+const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the id below to whoever runs this site.";
+const TELL_OPERATOR: &str = "Give the id below to whoever runs this site: it leads to the details in the log.";
+const WAIT: &str = "Wait a moment and try again.";
+
+impl Replies {
+    /// Pages and links are the endpoints' own.
+    #[must_use]
+    pub(super) fn new(origin: Origin, links: Links, pages: Arc<Pages>) -> Self {
+        Self { origin, links, pages }
+    }
+
+    /// The answer to a request that was rejected, with a log line when somebody has to know.
+    #[must_use]
+    pub(super) fn reject(
+        &self,
+        rejection: &Rejection,
+        wants: Wants,
+        path_and_query: &str,
+        request_id: &str,
+    ) -> Response<Body> {
+        if let (Rejection::NotSignedIn, Wants::Navigation) = (rejection, wants) {
+            let login = self.links.login(&ReturnTo::parse(path_and_query, &self.origin));
+            return self.redirect(&login);
+        }
+        let told = self.tell(rejection);
+        log(rejection, &told, request_id);
+        let mut response = match wants {
+            Wants::Navigation | Wants::Page => self.page(&told, request_id),
+            Wants::Answer => problem(&told, request_id),
+        };
+        *response.status_mut() = told.status;
+        response.headers_mut().extend(told.headers);
+        response
+    }
+
+    fn redirect(&self, to: &Href) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::FOUND;
+        let to = HeaderValue::from_str(to.as_str()).unwrap_or(HeaderValue::from_static("/"));
+        response.headers_mut().insert(header::LOCATION, to);
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    fn page(&self, told: &Told, request_id: &str) -> Response<Body> {
+        let retry = told.retry.as_ref().map(|to| Action { label: "Sign in again".into(), href: self.links.login(to) });
+        let page = self.pages.error(&ErrorPage {
+            status: told.status,
+            title: told.title.into(),
+            cause: Cow::Borrowed(&told.cause),
+            advice: told.advice.into(),
+            actions: retry.into_iter().collect(),
+            request_id,
+        });
+        let headers = page.headers();
+        let mut response = Response::new(Body::from(page.html));
+        response.headers_mut().extend(headers);
+        response
+    }
+
+    fn tell(&self, rejection: &Rejection) -> Told {
+        use Rejection as R;
+        use StatusCode as S;
+        match rejection {
+            R::MethodNotAllowed => {
+                Told::new(S::METHOD_NOT_ALLOWED, Fault::Caller, "Method not allowed", "This method is not forwarded.")
+                    .header(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+            }
+            R::BadTarget(BadTarget::TooLong) => {
+                Told::new(S::URI_TOO_LONG, Fault::Caller, "Address too long", "The address is longer than 8192 bytes.")
+            }
+            R::BadTarget(why @ (BadTarget::Percent | BadTarget::Nul | BadTarget::NotAPath)) => {
+                Told::new(S::BAD_REQUEST, Fault::Caller, "Malformed request", sentence(why))
+            }
+            R::BadHost(why) => {
+                Told::new(S::BAD_REQUEST, Fault::Caller, "Malformed request", format!("The request has {why}."))
+            }
+            R::HeadersTooLarge => Told::new(
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                Fault::Caller,
+                "Request headers too large",
+                "The headers of this request, cookies included, are larger than this site takes.",
+            )
+            .advice("Delete this site's cookies in your browser and try again."),
+            R::UnknownHost => Told::new(
+                S::MISDIRECTED_REQUEST,
+                Fault::Caller,
+                "Unknown host",
+                "This server does not answer for the host name that was asked for.",
+            )
+            .advice("Check the address. Operators: public_url and the routes' hosts say which names are answered for."),
+            R::AmbiguousPath => Told::new(
+                S::BAD_REQUEST,
+                Fault::Caller,
+                "Ambiguous address",
+                "The path of this address can be read in several ways, and they lead to different places.",
+            )
+            .advice("Use the address without encoded slashes, dots or backslashes."),
+            R::NoRoute => Told::new(S::NOT_FOUND, Fault::Caller, "Not found", "There is nothing at this address."),
+            R::NotSignedIn => not_signed_in(),
+            R::Forbidden(Denial::NoRuleFits) => Told::new(
+                S::FORBIDDEN,
+                Fault::Caller,
+                "No access",
+                "You are signed in, but this account may not use this part of the site.",
+            )
+            .advice("Ask whoever runs this site for access, or sign in with another account.")
+            .retry(&ReturnTo::root()),
+            R::Upstream(error) => upstream(error),
+            R::Endpoint(error) => endpoint(error),
+        }
+    }
+}
+
+fn not_signed_in() -> Told {
+    // RFC 6750 §3.1: no error code when the request carried no credential at all.
+    Told::new(
+        StatusCode::UNAUTHORIZED,
+        Fault::Caller,
+        "Sign-in needed",
+        "This needs a sign-in, and there is none, or it has ended.",
+    )
+    .advice("Sign in, then send what you sent once more. Going back in the browser usually keeps what a form held.")
+    .retry(&ReturnTo::root())
+    .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+}
+
+fn upstream(error: &UpstreamError) -> Told {
+    use StatusCode as S;
+    use UpstreamError as U;
+    match error {
+        U::Connect(_) => Told::new(
+            S::BAD_GATEWAY,
+            Fault::Ours,
+            "Application unreachable",
+            "The application behind this sign-in cannot be reached.",
+        )
+        .advice(WAIT),
+        U::Broken(_) => Told::new(
+            S::BAD_GATEWAY,
+            Fault::Ours,
+            "Application broke off",
+            "The application behind this sign-in gave no proper answer.",
+        )
+        .advice(WAIT),
+        U::Timeout => Told::new(
+            S::GATEWAY_TIMEOUT,
+            Fault::Ours,
+            "Application too slow",
+            "The application behind this sign-in did not answer in time.",
+        )
+        .advice(WAIT),
+        U::Upgrade => Told::new(
+            S::BAD_GATEWAY,
+            Fault::Ours,
+            "Application broke off",
+            "The application behind this sign-in switched to a protocol that nobody asked for.",
+        )
+        .advice(TELL_OPERATOR),
+        U::RequestBody(_) => Told::new(
+            S::BAD_REQUEST,
+            Fault::Caller,
+            "Incomplete request",
+            "The body of this request ended early or is malformed.",
+        ),
+    }
+}
+
+fn endpoint(error: &EndpointError) -> Told {
+    use EndpointError as E;
+    use StatusCode as S;
+    match error {
+        E::NotFound => Told::new(S::NOT_FOUND, Fault::Caller, "Not found", "There is nothing at this address."),
+        E::MethodNotAllowed(allow) => {
+            Told::new(S::METHOD_NOT_ALLOWED, Fault::Caller, "Method not allowed", "This address does not take this method.")
+                .header(header::ALLOW, HeaderValue::from_static(allow))
+        }
+        E::NotSignedIn => not_signed_in(),
+        E::UnknownProvider => Told::new(
+            S::NOT_FOUND,
+            Fault::Caller,
+            "Unknown provider",
+            "This site does not know the sign-in provider that the address names.",
+        )
+        .advice("Start again and choose one.")
+        .retry(&ReturnTo::root()),
+        E::Form(why) => Told::new(S::BAD_REQUEST, Fault::Caller, "Incomplete sign-in", sentence(why))
+            .advice(TRY_AGAIN)
+            .retry(&ReturnTo::root()),
+        E::Unavailable(unavailable) => Told::new(
+            S::SERVICE_UNAVAILABLE,
+            Fault::Provider,
+            "Sign-in is not possible right now",
+            "The sign-in provider cannot be reached. Whoever is signed in already stays so.",
+        )
+        .advice(WAIT)
+        .retry_after(unavailable.retry_after)
+        .retry(&ReturnTo::root()),
+        E::LoginState(why) => login_state(why),
+        E::Replayed(return_to) => Told::new(
+            S::BAD_REQUEST,
+            Fault::Caller,
+            "Sign-in already used",
+            "This sign-in has been finished or used before, for instance by the back button.",
+        )
+        .advice(TRY_AGAIN)
+        .retry(return_to),
+        E::ProviderRefused { code, return_to } if &**code == "access_denied" => Told::new(
+            S::FORBIDDEN,
+            Fault::Caller,
+            "Sign-in refused",
+            "The sign-in was cancelled, or the provider does not let this account use this site (access_denied).",
+        )
+        .advice("Sign in again, with another account if you have one.")
+        .retry(return_to),
+        E::ProviderRefused { code, return_to } => Told::new(
+            S::BAD_GATEWAY,
+            Fault::Provider,
+            "Sign-in refused",
+            format!("The provider did not finish the sign-in ({code})."),
+        )
+        .advice(TRY_AGAIN)
+        .retry(return_to),
+        E::SignIn { error, provider, return_to } => sign_in(error, provider, return_to),
+        E::TooLarge(too_large) => Told::new(
+            S::INSUFFICIENT_STORAGE,
+            Fault::Ours,
+            "Sign-in does not fit",
+            format!(
+                "What this site keeps about your account needs {} bytes; a session may hold {}.",
+                too_large.bytes, too_large.limit
+            ),
+        )
+        .advice(
+            "Whoever runs this site can pass on fewer claims (headers.claims), or have the provider send fewer groups. Give them the id below.",
+        ),
+    }
+}
+
+fn login_state(why: &LoginStateError) -> Told {
+    use LoginStateError as L;
+    let root = ReturnTo::root();
+    let told = |title, cause| {
+        Told::new(StatusCode::BAD_REQUEST, Fault::Caller, title, cause)
+            .advice(TRY_AGAIN)
+            .retry(why.return_to().unwrap_or(&root))
+    };
+    match why {
+        L::NoCookie { .. } => told(
+            "No sign-in in progress",
+            "This browser has not begun a sign-in here, has begun it too long ago, or does not keep this site's cookies.",
+        )
+        .advice("Allow cookies for this site and sign in again."),
+        L::TooOld { .. } => told("Sign-in took too long", "The sign-in was begun too long ago."),
+        L::OtherProvider => told("Wrong provider", "The answer came from another provider than the sign-in was begun at."),
+        L::OtherBrowser { .. } => {
+            told("Sign-in cannot be continued", "The sign-in was begun in another browser, or once more in this one.")
+        }
+        L::TooLong(_) | L::Malformed | L::DoesNotOpen | L::FromTheFuture => {
+            told("Sign-in cannot be continued", "This is no answer to a sign-in that was begun here.")
+        }
+    }
+}
+
+fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
+    use SignInError as E;
+    use StatusCode as S;
+    let failed = |cause: String| Told::new(S::BAD_GATEWAY, error.fault(), "Sign-in failed", cause).retry(return_to);
+    match error {
+        E::Unavailable(unavailable) => Told::new(
+            S::SERVICE_UNAVAILABLE,
+            error.fault(),
+            "Sign-in is not possible right now",
+            format!("{provider} cannot be reached."),
+        )
+        .advice(WAIT)
+        .retry_after(unavailable.retry_after)
+        .retry(return_to),
+        E::CodeSpent => Told::new(
+            S::BAD_REQUEST,
+            error.fault(),
+            "Sign-in took too long",
+            format!("{provider} no longer accepts this sign-in: it has been used or is too old."),
+        )
+        .advice(TRY_AGAIN)
+        .retry(return_to),
+        E::Issuer(_) => Told::new(
+            S::BAD_REQUEST,
+            error.fault(),
+            "Wrong provider",
+            format!("The answer did not come from {provider}: {}.", chain(error)),
+        )
+        .advice(TRY_AGAIN)
+        .retry(return_to),
+        E::Code => Told::new(
+            S::BAD_REQUEST,
+            error.fault(),
+            "Incomplete sign-in",
+            format!("The answer of {provider} has no usable code."),
+        )
+        .advice(TRY_AGAIN)
+        .retry(return_to),
+        E::User(UserError::UnverifiedEmail) => Told::new(
+            S::FORBIDDEN,
+            error.fault(),
+            "E-mail address not verified",
+            format!("{provider} has not verified this account's e-mail address, and this site needs a verified one."),
+        )
+        .advice("Verify the address at the provider, then sign in again.")
+        .retry(return_to),
+        E::User(_) => {
+            Told::new(S::FORBIDDEN, error.fault(), "No usable user name", format!("{}.", capital(&chain(error))))
+                .advice(TELL_OPERATOR)
+                .retry(return_to)
+        }
+        E::Misconfigured(_) => {
+            failed(format!("{provider} does not accept this site as its client.")).advice(TELL_OPERATOR)
+        }
+        E::Exchange(_) | E::Refused(_) | E::Answer(_) | E::Signature(_) | E::IdToken(_) | E::Userinfo(_) => {
+            failed(format!("What {provider} answered cannot be used: {}.", chain(error))).advice(TRY_AGAIN)
+        }
+    }
+}
+
+/// An error with its causes. Errors that end here hold no secrets and nothing that is not printable.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // A transparent error repeats its source.
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn sentence(error: &impl ToString) -> String {
+    format!("{}.", capital(&error.to_string()))
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn problem(told: &Told, request_id: &str) -> Response<Body> {
+    let document = pages::problem(told.status, told.title, &told.cause, request_id, &[]);
+    let mut response = Response::new(Body::from(document));
+    response.headers_mut().extend(pages::problem_headers());
+    response
+}
+
+/// Once, here. What strangers can provoke at will is for `debug`; the access record has every request anyway.
+fn log(rejection: &Rejection, told: &Told, request_id: &str) {
+    let cause = chain(rejection);
+    match (rejection, told.fault) {
+        (Rejection::Upstream(_), Fault::Ours) => {
+            warn!(request.id = request_id, error = cause, fault = "upstream", "The application failed");
+        }
+        (
+            Rejection::Endpoint(
+                EndpointError::SignIn { .. } | EndpointError::Unavailable(_) | EndpointError::TooLarge(_),
+            ),
+            Fault::Ours,
+        ) => {
+            error!(
+                request.id = request_id,
+                error = cause,
+                fault = "ours",
+                "A sign-in failed: the configuration or the registration is wrong"
+            );
+        }
+        (_, Fault::Provider) => {
+            warn!(request.id = request_id, error = cause, fault = "provider", "A sign-in failed");
+        }
+        (Rejection::Endpoint(EndpointError::SignIn { .. }), Fault::Caller) => {
+            warn!(request.id = request_id, error = cause, fault = "caller", "A sign-in failed");
+        }
+        (_, Fault::Ours) => error!(request.id = request_id, error = cause, fault = "ours", "A request failed"),
+        (_, Fault::Caller) => debug!(request.id = request_id, error = cause, fault = "caller", "Refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T-109, T-110.
+    #[test]
+    fn only_a_top_level_navigation_is_sent_to_the_login() {
+        const NAVIGATE: &[(&str, &str)] = &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+        for (method, headers, wants) in [
+            ("GET", NAVIGATE.to_vec(), Wants::Navigation),
+            ("HEAD", NAVIGATE.to_vec(), Wants::Navigation),
+            ("POST", NAVIGATE.to_vec(), Wants::Page),
+            ("GET", vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe"), HTML], Wants::Answer),
+            ("GET", vec![("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), HTML], Wants::Answer),
+            ("GET", vec![("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], Wants::Answer),
+            ("GET", vec![HTML], Wants::Navigation),
+            ("GET", vec![("accept", "Text/HTML")], Wants::Navigation),
+            ("GET", vec![("accept", "text/html;q=0, */*")], Wants::Answer),
+            ("GET", vec![HTML, ("x-requested-with", "XMLHttpRequest")], Wants::Answer),
+            ("POST", vec![HTML], Wants::Answer),
+            ("PUT", vec![], Wants::Answer),
+            ("GET", vec![("accept", "application/json")], Wants::Answer),
+            ("GET", vec![("accept", "text/event-stream")], Wants::Answer),
+            ("GET", vec![("accept", "*/*")], Wants::Answer),
+            ("GET", vec![], Wants::Answer),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in &headers {
+                map.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(Wants::of(&method.parse().unwrap(), &map), wants, "{method} {headers:?}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Step 2: host and path → our own endpoint, a route, or nothing.
+//!
+//! The longest prefix wins, a route for the host before one for any host. A path with several readings is served only when all of them
+//! lead to the same place.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::{
+    hygiene::Clean,
+    reply::Rejection,
+    settings::{PathPrefix, RouteSettings, Settings},
+    target,
+    upstream::Upstream,
+};
+use crate::policy::Access;
+
+/// One route, ready to serve.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// As logs name it: `app.example.com/admin`.
+    pub(super) name: Arc<str>,
+    host: Option<Box<str>>,
+    prefix: PathPrefix,
+    /// Who may use it.
+    pub(super) access: Access,
+    /// The application behind it.
+    pub(super) upstream: Upstream,
+}
+
+/// Where a request leads.
+#[derive(Debug)]
+pub(super) enum Destination<'t> {
+    /// One of our own endpoints.
+    Endpoint,
+    /// An application.
+    Route(&'t Route),
+}
+
+/// All routes, the first that covers a path being the right one.
+#[derive(Debug)]
+pub(super) struct Table {
+    routes: Vec<Route>,
+    prefix: PathPrefix,
+    /// The hosts we answer for. A name nobody configured is somebody's mistake or trick (T-040).
+    hosts: Vec<Box<str>>,
+}
+
+impl Table {
+    /// `upstream` makes the way to each application.
+    ///
+    /// # Errors
+    /// Those of `upstream`.
+    pub(super) fn new<E>(settings: &Settings, upstream: impl Fn(&Url) -> Result<Upstream, E>) -> Result<Self, E> {
+        let mut routes = Vec::with_capacity(settings.routes.len());
+        for RouteSettings { host, path, upstream: to, access } in &settings.routes {
+            routes.push(Route {
+                name: format!("{}{}/", host.as_deref().unwrap_or("*"), path.as_str()).into(),
+                host: host.clone(),
+                prefix: path.clone(),
+                access: access.clone(),
+                upstream: upstream(to)?,
+            });
+        }
+        routes.sort_by_key(|route| std::cmp::Reverse((route.host.is_some(), route.prefix.as_str().len())));
+        let mut hosts: Vec<Box<str>> = routes.iter().filter_map(|route| route.host.clone()).collect();
+        hosts.push(settings.origin.host().into());
+        Ok(Self { routes, prefix: settings.prefix.clone(), hosts })
+    }
+
+    /// Where `request` leads. There is no default: what nobody configured is not served.
+    ///
+    /// # Errors
+    /// [`Rejection`]: unknown host, no route, or a path that leads to several places.
+    pub(super) fn find(&self, request: &Clean) -> Result<Destination<'_>, Rejection> {
+        self.lookup(request.host(), request.path())
+    }
+
+    fn lookup(&self, host: &str, path: &str) -> Result<Destination<'_>, Rejection> {
+        if !self.hosts.iter().any(|known| **known == *host) {
+            return Err(Rejection::UnknownHost);
+        }
+        if !target::has_one_reading(path) {
+            let mut places = target::readings(path).into_iter().map(|reading| self.place(host, &reading));
+            let first = places.next();
+            if places.any(|place| Some(place) != first) {
+                return Err(Rejection::AmbiguousPath);
+            }
+        }
+        if self.prefix.covers(path) {
+            return Ok(Destination::Endpoint);
+        }
+        self.route(host, path).map(Destination::Route).ok_or(Rejection::NoRoute)
+    }
+
+    fn route(&self, host: &str, path: &str) -> Option<&Route> {
+        self.routes
+            .iter()
+            .find(|route| route.host.as_deref().is_none_or(|own| own == host) && route.prefix.covers(path))
+    }
+
+    /// A place two readings can be compared by.
+    fn place(&self, host: &str, path: &str) -> Place {
+        // Compared without case: `/_AUTH` is not ours, and should not look as if it were either.
+        let lower = path.to_ascii_lowercase();
+        if self.prefix.covers(&lower) {
+            return Place::Endpoint;
+        }
+        self.route(host, path).map_or(Place::Nowhere, |route| Place::Route(Arc::clone(&route.name)))
+    }
+}
+
+#[derive(PartialEq)]
+enum Place {
+    Endpoint,
+    Route(Arc<str>),
+    Nowhere,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let route = |host: Option<&str>, path: &str, access: Access| RouteSettings {
+            host: host.map(Into::into),
+            path: PathPrefix::parse(path).unwrap(),
+            upstream: Url::parse("http://127.0.0.1:1").unwrap(),
+            access,
+        };
+        let settings = super::super::settings::tests::settings(vec![
+            route(None, "/", Access::SignedIn),
+            route(None, "/app", Access::SignedIn),
+            route(None, "/app/open", Access::Anonymous),
+            route(None, "/public", Access::Anonymous),
+            route(Some("static.example.com"), "/", Access::Anonymous),
+        ]);
+        Table::new(&settings, |_| Ok::<_, std::convert::Infallible>(Upstream::nowhere())).unwrap()
+    }
+
+    fn place(host: &str, path: &str) -> String {
+        match table().lookup(host, path) {
+            Ok(Destination::Endpoint) => "endpoint".to_owned(),
+            Ok(Destination::Route(route)) => route.name.to_string(),
+            Err(rejection) => format!("{rejection:?}"),
+        }
+    }
+
+    /// T-022 to T-028; the longest prefix wins, segment by segment.
+    #[test]
+    fn each_request_has_one_place() {
+        let app = "app.example.com";
+        for (host, path, expected) in [
+            (app, "/", "*/"),
+            (app, "/app", "*/app/"),
+            (app, "/app/x", "*/app/"),
+            (app, "/application", "*/"),
+            (app, "/app/open/x", "*/app/open/"),
+            (app, "/app/opened", "*/app/"),
+            (app, "/_auth/login", "endpoint"),
+            (app, "/_auth", "endpoint"),
+            (app, "/_authx", "*/"),
+            ("static.example.com", "/app/x", "static.example.com/"),
+            ("evil.com", "/", "UnknownHost"),
+            // several readings, one place
+            (app, "/x%2Fy", "*/"),
+            (app, "/x//y;z", "*/"),
+            (app, "/app/a%20b", "*/app/"),
+            (app, "/public/a%20b", "*/public/"),
+            // several readings, several places
+            (app, "/public/../admin", "AmbiguousPath"),
+            (app, "/public/%2e%2e/admin", "AmbiguousPath"),
+            (app, "/public/..;/admin", "AmbiguousPath"),
+            (app, "/public/%252e%252e/admin", "AmbiguousPath"),
+            (app, "/public%2f..%2fadmin", "*/"),
+            (app, "//public/x", "AmbiguousPath"),
+            (app, "/%70ublic/x", "AmbiguousPath"),
+            (app, "/app/open/..%5c..%5cadmin", "AmbiguousPath"),
+            (app, "/%5fauth/logout", "AmbiguousPath"),
+            (app, "//_auth/logout", "AmbiguousPath"),
+            (app, "/admin%23/public/", "*/"),
+        ] {
+            assert_eq!(place(host, path), expected, "{host} {path}");
+        }
+    }
+}

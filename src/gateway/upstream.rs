@@ -1,0 +1,228 @@
+//! Step 6: to the application, streamed both ways, over pooled HTTP/1.1 connections.
+//!
+//! The request-target goes out as it came in, byte for byte. A request is sent again only when nothing of it had been sent.
+
+use std::{
+    error::Error as StdError,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header, uri};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use url::Url;
+
+use super::{
+    authorise::Permit,
+    hygiene::{Clean, KEEP_ALIVE, PROXY_CONNECTION},
+    identity_headers,
+    settings::{HeaderSettings, UpstreamLimits},
+};
+use crate::{body::Body, sessions::Sessions};
+
+/// The way to one application: its own connections and limits.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    scheme: uri::Scheme,
+    authority: uri::Authority,
+    client: Client<HttpsConnector<HttpConnector>, RequestBody>,
+    response_timeout: Duration,
+}
+
+/// Why the way to an application could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream {0} has no usable scheme and host")]
+pub struct InvalidUpstream(Url);
+
+/// Why an application did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpstreamError {
+    /// It could not be reached.
+    #[error("the application could not be reached")]
+    Connect(#[source] hyper_util::client::legacy::Error),
+    /// It took longer than `limits.upstream_response_timeout` to begin its answer.
+    #[error("the application did not answer in time")]
+    Timeout,
+    /// It closed the connection or did not speak HTTP.
+    #[error("the application broke off")]
+    Broken(#[source] hyper_util::client::legacy::Error),
+    /// The caller's own body ended early or was malformed.
+    #[error("the request's body ended early")]
+    RequestBody(#[source] hyper_util::client::legacy::Error),
+    /// It answered 101 to something else, or with another protocol than was asked for.
+    #[error("the application switched to a protocol that nobody asked for")]
+    Upgrade,
+}
+
+impl Upstream {
+    /// `tls` is used for `https` upstreams.
+    ///
+    /// # Errors
+    /// [`InvalidUpstream`] when `url` has no host.
+    pub(super) fn new(
+        url: &Url,
+        limits: &UpstreamLimits,
+        tls: &Arc<rustls::ClientConfig>,
+    ) -> Result<Self, InvalidUpstream> {
+        let invalid = || InvalidUpstream(url.clone());
+        let parsed: Uri = url.as_str().parse().map_err(|_| invalid())?;
+        let uri::Parts { scheme: Some(scheme), authority: Some(authority), .. } = parsed.into_parts() else {
+            return Err(invalid());
+        };
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limits.connect_timeout));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config((**tls).clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(limits.idle_timeout)
+            // Host goes out as the caller wrote it.
+            .set_host(false)
+            .build(connector);
+        Ok(Self { scheme, authority, client, response_timeout: limits.response_timeout })
+    }
+
+    #[cfg(test)]
+    pub(super) fn nowhere() -> Self {
+        use rustls::{RootCertStore, crypto::aws_lc_rs};
+        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let second = Duration::from_secs(1);
+        let limits = UpstreamLimits {
+            connect_timeout: second,
+            response_timeout: second,
+            idle_timeout: second,
+            tunnel_idle_timeout: second,
+        };
+        Self::new(&Url::parse("http://127.0.0.1:1").unwrap(), &limits, &Arc::new(tls)).unwrap()
+    }
+}
+
+/// Sends `request` with the identity of `permit` and returns the answer's head; its body streams.
+///
+/// # Errors
+/// [`UpstreamError`]; the application may have seen the request unless it is [`UpstreamError::Connect`].
+pub(super) async fn send(
+    request: Clean,
+    permit: &Permit<'_>,
+    headers: &HeaderSettings,
+    sessions: &Sessions,
+) -> Result<Response<Incoming>, UpstreamError> {
+    let upstream = &permit.route().upstream;
+    let wants_websocket = request.wants_websocket();
+    let (mut parts, body, forwarded) = request.into_parts();
+    if let (false, Some(authority)) = (parts.headers.contains_key(header::HOST), parts.uri.authority()) {
+        // HTTP/2 names the host in the target only.
+        if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+            parts.headers.insert(header::HOST, host);
+        }
+    }
+    merge_cookies(&mut parts.headers);
+    forwarded.apply(&mut parts.headers);
+    identity_headers::apply(&mut parts.headers, permit, headers, sessions);
+    if wants_websocket {
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    let mut target = uri::Parts::default();
+    target.scheme = Some(upstream.scheme.clone());
+    target.authority = Some(upstream.authority.clone());
+    target.path_and_query = parts.uri.into_parts().path_and_query;
+    parts.uri = Uri::from_parts(target).unwrap_or_default();
+    parts.version = Version::HTTP_11;
+
+    let answer = upstream.client.request(Request::from_parts(parts, RequestBody(body)));
+    match tokio::time::timeout(upstream.response_timeout, answer).await {
+        Err(_) => Err(UpstreamError::Timeout),
+        Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
+        Ok(Err(error)) if is_callers_fault(&error) => Err(UpstreamError::RequestBody(error)),
+        Ok(Err(error)) => Err(UpstreamError::Broken(error)),
+        Ok(Ok(response)) => Ok(response),
+    }
+}
+
+/// HTTP/2 may split cookies into several fields; HTTP/1.1 has one (RFC 9113 §8.2.3).
+fn merge_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    if lines.next().is_none() || lines.next().is_none() {
+        return;
+    }
+    let merged = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    if let Ok(merged) = HeaderValue::try_from(merged) {
+        headers.insert(header::COOKIE, merged);
+    }
+}
+
+/// Whether what failed was reading the caller's body.
+fn is_callers_fault(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && error.is_user()
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The application's answer for the caller: hop-by-hop fields go (RFC 9110 §7.6.1), and so does every attempt to set a cookie of ours.
+#[must_use]
+pub(super) fn answer(mut response: Response<Incoming>, sessions: &Sessions) -> Response<Body> {
+    let headers = response.headers_mut();
+    for name in
+        [header::CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE, KEEP_ALIVE, PROXY_CONNECTION]
+    {
+        headers.remove(name);
+    }
+    if headers.get_all(header::SET_COOKIE).iter().any(|cookie| sessions.is_ours(cookie)) {
+        let kept: Vec<HeaderValue> =
+            headers.get_all(header::SET_COOKIE).iter().filter(|cookie| !sessions.is_ours(cookie)).cloned().collect();
+        headers.remove(header::SET_COOKIE);
+        for cookie in kept {
+            headers.append(header::SET_COOKIE, cookie);
+        }
+    }
+    response.map(Body::Upstream)
+}
+
+/// The caller's body on its way to the application, without trailers: a trailer could pass for a header where both are merged (RFC 9110
+/// §6.5.1).
+#[derive(Debug)]
+pub(super) struct RequestBody(Incoming);
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
+        Poll::Ready(frame.filter(|frame| !frame.as_ref().is_ok_and(Frame::is_trailers)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}

@@ -1,0 +1,434 @@
+//! What an ID token has to say before anybody is signed in by it (OpenID Connect Core §3.1.3.7). No clock, no network.
+//!
+//! Nothing is optional because a library might have looked at it: every claim is checked here, present or absent.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::Algorithm;
+use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
+
+use super::error::printable;
+use crate::clock::UnixTime;
+
+/// How far the provider's clock may be from ours, either way.
+pub(super) const LEEWAY: Duration = Duration::from_secs(60);
+/// The longest `sub` (Core §2 says 255 ASCII characters).
+const MAX_SUBJECT: usize = 255;
+/// Times beyond it (the year 9999) are nonsense; below it, an `f64` counts seconds exactly.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
+/// What the claims are compared with.
+#[derive(Debug)]
+pub(super) struct Rules<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) client_id: &'a str,
+    /// What the authorization request carried.
+    pub(super) nonce: &'a str,
+    /// What the signature was made with: `at_hash` uses the same hash.
+    pub(super) algorithm: Algorithm,
+    /// What came beside the ID token.
+    pub(super) access_token: Option<&'a str>,
+}
+
+/// Why an ID token signs nobody in. Where both sides are no secret, it holds both.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdTokenError {
+    /// Another issuer's.
+    #[error("its `iss` is `{found}`, expected is `{expected}`")]
+    Issuer {
+        /// As configured.
+        expected: Box<str>,
+        /// Made printable.
+        found: Box<str>,
+    },
+    /// For other clients only.
+    #[error("its `aud` is `{found}`, expected is `{expected}`")]
+    Audience {
+        /// Our client identifier.
+        expected: Box<str>,
+        /// Made printable.
+        found: Box<str>,
+    },
+    /// Requested by another client, or for several without saying by whom.
+    #[error("its `azp` is `{found}`, expected is `{expected}`")]
+    AuthorizedParty {
+        /// Our client identifier.
+        expected: Box<str>,
+        /// Made printable.
+        found: Box<str>,
+    },
+    /// A claim that has to be there is not.
+    #[error("it has no `{0}`")]
+    Missing(&'static str),
+    /// A claim is of the wrong type or out of all bounds.
+    #[error("its `{0}` is malformed")]
+    Malformed(&'static str),
+    /// Too old.
+    #[error("it expired at {exp}, it is {now}")]
+    Expired {
+        /// `exp`.
+        exp: UnixTime,
+        /// Our clock.
+        now: UnixTime,
+    },
+    /// Not valid yet.
+    #[error("it is valid from {nbf} on, it is {now}")]
+    NotYetValid {
+        /// `nbf`.
+        nbf: UnixTime,
+        /// Our clock.
+        now: UnixTime,
+    },
+    /// Made in the future: the provider's clock or ours is wrong.
+    #[error("it was issued at {iat}, it is {now}")]
+    IssuedInTheFuture {
+        /// `iat`.
+        iat: UnixTime,
+        /// Our clock.
+        now: UnixTime,
+    },
+    /// It answers another login: replayed, or mixed up.
+    #[error("its `nonce` is not the one of this login")]
+    Nonce,
+    /// The access token beside it belongs to another ID token.
+    #[error("its `at_hash` does not fit the access token")]
+    AccessTokenHash,
+}
+
+/// The `sub` of an ID token that fits `rules` at `now`.
+pub(super) fn check<'a>(
+    claims: &'a Map<String, Value>,
+    rules: &Rules<'_>,
+    now: UnixTime,
+) -> Result<&'a str, IdTokenError> {
+    use IdTokenError as E;
+
+    let issuer = text(claims, "iss")?.ok_or(E::Missing("iss"))?;
+    if issuer != rules.issuer {
+        return Err(E::Issuer { expected: rules.issuer.into(), found: printable(issuer) });
+    }
+    audience(claims, rules.client_id)?;
+
+    let latest = seconds(now.plus(LEEWAY));
+    let exp = time(claims, "exp")?.ok_or(E::Missing("exp"))?;
+    // RFC 7519 §4.1.4: on the second it expires, it has expired.
+    if seconds(now) >= exp + LEEWAY.as_secs_f64() {
+        return Err(E::Expired { exp: whole(exp), now });
+    }
+    if let Some(nbf) = time(claims, "nbf")?.filter(|nbf| *nbf > latest) {
+        return Err(E::NotYetValid { nbf: whole(nbf), now });
+    }
+    let iat = time(claims, "iat")?.ok_or(E::Missing("iat"))?;
+    if iat > latest {
+        return Err(E::IssuedInTheFuture { iat: whole(iat), now });
+    }
+
+    let nonce = text(claims, "nonce")?.ok_or(E::Missing("nonce"))?;
+    if !bool::from(nonce.as_bytes().ct_eq(rules.nonce.as_bytes())) {
+        return Err(E::Nonce);
+    }
+    if let Some(at_hash) = text(claims, "at_hash")? {
+        let expected = rules.access_token.and_then(|token| half_hash(token, rules.algorithm));
+        if expected.as_deref() != Some(at_hash) {
+            return Err(E::AccessTokenHash);
+        }
+    }
+    match text(claims, "sub")? {
+        None => Err(E::Missing("sub")),
+        Some(subject) if (1..=MAX_SUBJECT).contains(&subject.len()) => Ok(subject),
+        Some(_) => Err(E::Malformed("sub")),
+    }
+}
+
+/// Core §3.1.3.7 (3–5): we are among the audience, and where others are too, we are the one who asked for the token.
+fn audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), IdTokenError> {
+    let audience: Vec<&str> = match claims.get("aud") {
+        None => return Err(IdTokenError::Missing("aud")),
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) => {
+            many.iter().map(Value::as_str).collect::<Option<_>>().ok_or(IdTokenError::Malformed("aud"))?
+        }
+        Some(_) => return Err(IdTokenError::Malformed("aud")),
+    };
+    if !audience.contains(&client_id) {
+        return Err(IdTokenError::Audience { expected: client_id.into(), found: printable(&audience.join(", ")) });
+    }
+    let asked_by = text(claims, "azp")?;
+    let shared = audience.iter().any(|other| *other != client_id);
+    match asked_by {
+        Some(azp) if azp == client_id => Ok(()),
+        None if !shared => Ok(()),
+        other => Err(IdTokenError::AuthorizedParty {
+            expected: client_id.into(),
+            found: printable(other.unwrap_or("(none)")),
+        }),
+    }
+}
+
+/// A string claim; absent is not malformed.
+fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, IdTokenError> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(IdTokenError::Malformed(name)),
+    }
+}
+
+/// A NumericDate (RFC 7519 §2): a number, perhaps with a fraction.
+fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<f64>, IdTokenError> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(value) => {
+            let seconds = value.as_f64().filter(|seconds| (0.0..=LAST_SECOND).contains(seconds));
+            seconds.map(Some).ok_or(IdTokenError::Malformed(name))
+        }
+    }
+}
+
+fn seconds(time: UnixTime) -> f64 {
+    // Exact below LAST_SECOND, and what lies above it is later than every claim that passes `time`.
+    time.0 as f64
+}
+
+fn whole(seconds: f64) -> UnixTime {
+    UnixTime(seconds as u64)
+}
+
+/// The left half of the token's hash (Core §3.1.3.6); `None` for algorithms that have no hash here.
+fn half_hash(token: &str, algorithm: Algorithm) -> Option<String> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "not our enum, and non-exhaustive: what is not listed is refused"
+    )]
+    let hash = match algorithm {
+        Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &digest::SHA256,
+        Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => &digest::SHA384,
+        // Ed25519 hashes with SHA-512.
+        Algorithm::RS512 | Algorithm::PS512 | Algorithm::EdDSA => &digest::SHA512,
+        _ => return None,
+    };
+    let digest = digest::digest(hash, token.as_bytes());
+    let (left, _) = digest.as_ref().split_at(digest.as_ref().len() / 2);
+    Some(URL_SAFE_NO_PAD.encode(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: UnixTime = UnixTime(1_800_000_000);
+    const ISSUER: &str = "https://op.example/realm";
+
+    fn rules() -> Rules<'static> {
+        Rules { issuer: ISSUER, client_id: "us", nonce: "n-0S6", algorithm: Algorithm::RS256, access_token: Some("at") }
+    }
+
+    fn good() -> Map<String, Value> {
+        let Value::Object(claims) = json!({
+            "iss": ISSUER, "aud": "us", "sub": "248289761001", "nonce": "n-0S6",
+            "exp": NOW.0 + 300, "iat": NOW.0,
+        }) else {
+            unreachable!()
+        };
+        claims
+    }
+
+    /// The good token with `name` set to `value`, or without it.
+    fn with(name: &str, value: Option<Value>) -> Result<(), IdTokenError> {
+        let mut claims = good();
+        match value {
+            Some(value) => claims.insert(name.to_owned(), value),
+            None => claims.remove(name),
+        };
+        check(&claims, &rules(), NOW).map(|_| ())
+    }
+
+    #[test]
+    fn a_good_token_names_its_subject() {
+        assert_eq!(check(&good(), &rules(), NOW), Ok("248289761001"));
+    }
+
+    /// T-080.
+    #[test]
+    fn the_issuer_is_the_same_byte_for_byte() {
+        for other in [
+            "https://op.example/realm/",
+            "http://op.example/realm",
+            "https://OP.example/realm",
+            "",
+            "https://op.example",
+        ] {
+            let error = with("iss", Some(json!(other))).unwrap_err();
+            assert_eq!(error, IdTokenError::Issuer { expected: ISSUER.into(), found: other.into() });
+            assert!(error.to_string().contains(ISSUER) && error.to_string().contains(other));
+        }
+        assert_eq!(with("iss", None), Err(IdTokenError::Missing("iss")));
+        assert_eq!(with("iss", Some(json!([ISSUER]))), Err(IdTokenError::Malformed("iss")));
+    }
+
+    /// T-079.
+    #[test]
+    fn the_token_is_for_us_and_was_asked_for_by_us() {
+        use IdTokenError as E;
+        let aud = |found: &str| Err(E::Audience { expected: "us".into(), found: found.into() });
+        let azp = |found: &str| Err(E::AuthorizedParty { expected: "us".into(), found: found.into() });
+        for (audience, party, answer) in [
+            (json!("us"), None, Ok(())),
+            (json!(["us"]), None, Ok(())),
+            (json!(["us", "us"]), None, Ok(())),
+            (json!("us"), Some(json!("us")), Ok(())),
+            (json!(["us", "them"]), Some(json!("us")), Ok(())),
+            (json!("them"), None, aud("them")),
+            (json!("them"), Some(json!("us")), aud("them")),
+            (json!("US"), None, aud("US")),
+            (json!(["them", "others"]), Some(json!("us")), aud("them, others")),
+            (json!([]), None, aud("")),
+            (json!(""), None, aud("")),
+            (json!(["us", "them"]), None, azp("(none)")),
+            (json!(["us", "them"]), Some(json!("them")), azp("them")),
+            (json!("us"), Some(json!("them")), azp("them")),
+            (json!(["us"]), Some(json!("")), azp("")),
+            (json!("us"), Some(json!(["us"])), Err(E::Malformed("azp"))),
+            (json!(["us", 7]), Some(json!("us")), Err(E::Malformed("aud"))),
+            (json!({"us": true}), None, Err(E::Malformed("aud"))),
+            (json!(null), None, Err(E::Malformed("aud"))),
+        ] {
+            let mut claims = good();
+            claims.insert("aud".into(), audience.clone());
+            party.clone().map(|party| claims.insert("azp".into(), party));
+            assert_eq!(check(&claims, &rules(), NOW).map(|_| ()), answer, "aud {audience} azp {party:?}");
+        }
+        assert_eq!(with("aud", None), Err(E::Missing("aud")));
+    }
+
+    /// T-098.
+    #[test]
+    fn times_have_sixty_seconds_of_leeway_and_no_more() {
+        let now = NOW.0 as i64;
+        for (claim, offset, ok) in [
+            ("exp", 301, true),
+            ("exp", 60, true),
+            ("exp", 0, true),
+            ("exp", -59, true),
+            ("exp", -60, false),
+            ("exp", -61, false),
+            ("exp", -301, false),
+            ("nbf", -301, true),
+            ("nbf", 0, true),
+            ("nbf", 60, true),
+            ("nbf", 61, false),
+            ("nbf", 301, false),
+            ("iat", -301, true),
+            ("iat", 0, true),
+            ("iat", 60, true),
+            ("iat", 61, false),
+            ("iat", 301, false),
+        ] {
+            let result = with(claim, Some(json!(now + offset)));
+            assert_eq!(result.is_ok(), ok, "{claim} {offset}: {result:?}");
+        }
+        assert!(with("exp", Some(json!(NOW.0 as f64 - 59.5))).is_ok());
+        assert!(with("exp", Some(json!(NOW.0 as f64 - 60.5))).is_err());
+        assert!(with("iat", Some(json!(NOW.0 as f64 + 60.25))).is_err());
+    }
+
+    /// T-098.
+    #[test]
+    fn times_are_numbers_within_reason() {
+        for claim in ["exp", "nbf", "iat"] {
+            for value in [
+                json!("1800000300"),
+                json!(-1),
+                json!(-1.5),
+                json!(1e300),
+                json!(-1e300),
+                json!(u64::MAX),
+                json!(i64::MIN),
+                json!(f64::NAN), // becomes null
+                json!([NOW.0]),
+                json!(true),
+                json!(null),
+            ] {
+                assert_eq!(with(claim, Some(value.clone())), Err(IdTokenError::Malformed(claim)), "{claim} {value}");
+            }
+        }
+        assert_eq!(with("exp", None), Err(IdTokenError::Missing("exp")));
+        assert_eq!(with("iat", None), Err(IdTokenError::Missing("iat")));
+        assert_eq!(with("nbf", None), Ok(()));
+    }
+
+    proptest::proptest! {
+        /// T-098.
+        #[test]
+        fn any_number_is_looked_at_without_a_panic(time: f64, now: u64) {
+            for claim in ["exp", "nbf", "iat"] {
+                let mut claims = good();
+                claims.insert(claim.into(), json!(time));
+                let _answer = check(&claims, &rules(), NOW);
+                let _answer = check(&claims, &rules(), UnixTime(now));
+            }
+        }
+    }
+
+    #[test]
+    fn the_nonce_is_ours() {
+        for (nonce, answer) in [
+            (Some(json!("n-0S7")), Err(IdTokenError::Nonce)),
+            (Some(json!("n-0S6x")), Err(IdTokenError::Nonce)),
+            (Some(json!("")), Err(IdTokenError::Nonce)),
+            (Some(json!(7)), Err(IdTokenError::Malformed("nonce"))),
+            (None, Err(IdTokenError::Missing("nonce"))),
+        ] {
+            assert_eq!(with("nonce", nonce.clone()), answer, "{nonce:?}");
+        }
+    }
+
+    /// T-020.
+    #[test]
+    fn a_subject_is_one_to_255_bytes() {
+        for (sub, answer) in [
+            (None, Err(IdTokenError::Missing("sub"))),
+            (Some(json!("")), Err(IdTokenError::Malformed("sub"))),
+            (Some(json!("x".repeat(256))), Err(IdTokenError::Malformed("sub"))),
+            (Some(json!(7)), Err(IdTokenError::Malformed("sub"))),
+            (Some(json!("x".repeat(255))), Ok(())),
+            (Some(json!("google-oauth2|123")), Ok(())),
+        ] {
+            assert_eq!(with("sub", sub), answer);
+        }
+    }
+
+    /// The vectors of OpenID Connect Core A.3 (RS256), and the hash of each algorithm.
+    #[test]
+    fn at_hash_binds_the_access_token() {
+        let mut claims = good();
+        claims.insert("at_hash".into(), json!("77QmUPtjPfzWtF2AnpK9RQ"));
+        let token = |access_token| Rules { access_token, ..rules() };
+        let theirs = Some("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
+        assert!(check(&claims, &token(theirs), NOW).is_ok());
+        for rules in [
+            token(Some("another")),
+            token(None),
+            Rules { algorithm: Algorithm::ES384, ..token(theirs) },
+            Rules { algorithm: Algorithm::EdDSA, ..token(theirs) },
+            Rules { algorithm: Algorithm::HS256, ..token(theirs) },
+        ] {
+            assert_eq!(check(&claims, &rules, NOW), Err(IdTokenError::AccessTokenHash), "{rules:?}");
+        }
+        for (algorithm, characters) in
+            [(Algorithm::ES256, 22), (Algorithm::PS384, 32), (Algorithm::RS512, 43), (Algorithm::EdDSA, 43)]
+        {
+            let half = half_hash("at", algorithm).unwrap();
+            assert_eq!(half.len(), characters);
+            let mut claims = good();
+            claims.insert("at_hash".into(), json!(half));
+            assert!(check(&claims, &Rules { algorithm, ..rules() }, NOW).is_ok());
+        }
+        assert_eq!(with("at_hash", Some(json!(7))), Err(IdTokenError::Malformed("at_hash")));
+    }
+}

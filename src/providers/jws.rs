@@ -1,0 +1,257 @@
+//! A signed token as it comes: compact serialization, its header, its signature (RFC 7515, RFC 8725).
+//!
+//! * Everything that can be refused by looking is refused before any key is looked for.
+//! * The header says which of *our* algorithms and which of the *provider's published* keys to use, and nothing else: keys and
+//!   addresses that it carries itself (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.
+//! * The claims can be read only from a token whose signature has been checked: [`Verified`] has no other origin.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde_json::{Map, Value};
+
+use super::{error::printable, json::Object};
+
+/// The largest token that is looked at, in bytes.
+const MAX_TOKEN: usize = 64 * 1024;
+/// The largest header, in base64url characters.
+const MAX_HEADER: usize = 4 * 1024;
+
+/// Why a text is not a token whose signature could be checked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JwsError {
+    /// More bytes than a token of ours ever has.
+    #[error("it is larger than {MAX_TOKEN} bytes")]
+    TooLarge,
+    /// Five parts: encrypted (RFC 7516).
+    #[error("it is encrypted (JWE), which is not supported; ask the provider to sign only")]
+    Encrypted,
+    /// Not `header.payload.signature`.
+    #[error("it does not have the three parts of a JWS")]
+    Parts,
+    /// The header is not base64url of a JSON object with unique names, or is too large.
+    #[error("its header cannot be read")]
+    Header,
+    /// `alg` is not one that we accept; `none` and `HS…` never are.
+    #[error("its algorithm `{0}` is not among the accepted ones")]
+    Algorithm(Box<str>),
+    /// The header asks for something that is not done here.
+    #[error("its header has `{0}`, which is not supported")]
+    Unsupported(&'static str),
+    /// Another kind of token (RFC 8725 §3.11).
+    #[error("its type is `{0}`, not `JWT`")]
+    Type(Box<str>),
+    /// The payload is not base64url of a JSON object with unique names.
+    #[error("its payload is not a JSON object with unique member names")]
+    Payload,
+}
+
+/// A token that has the form of one, nothing more.
+#[derive(Debug)]
+pub(super) struct Unverified<'a> {
+    pub(super) algorithm: Algorithm,
+    pub(super) kid: Option<Box<str>>,
+    /// Header and payload as they were sent: what the signature is over.
+    message: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Unverified<'a> {
+    /// Splits `token` and reads its header; `accepted` are the algorithms that may have signed it.
+    pub(super) fn parse(token: &'a str, accepted: &[Algorithm]) -> Result<Self, JwsError> {
+        if token.len() > MAX_TOKEN {
+            return Err(JwsError::TooLarge);
+        }
+        // One more than five, so that ten dots are not taken for five parts.
+        let parts: Vec<&str> = token.splitn(6, '.').collect();
+        let &[header, payload, signature] = parts.as_slice() else {
+            return Err(if parts.len() == 5 { JwsError::Encrypted } else { JwsError::Parts });
+        };
+        let message = token.get(..header.len() + 1 + payload.len()).ok_or(JwsError::Parts)?;
+        let (algorithm, kid) = read_header(header, accepted)?;
+        Ok(Self { algorithm, kid, message, payload, signature })
+    }
+
+    /// The same token when `key` made the signature, over the bytes as they were sent.
+    pub(super) fn verified_by(&self, key: &DecodingKey) -> Option<Verified<'a>> {
+        let fits = crypto::verify(self.signature, self.message.as_bytes(), key, self.algorithm);
+        fits.unwrap_or(false).then_some(Verified { algorithm: self.algorithm, payload: self.payload })
+    }
+}
+
+/// A token whose signature fits.
+#[derive(Debug)]
+pub(super) struct Verified<'a> {
+    pub(super) algorithm: Algorithm,
+    payload: &'a str,
+}
+
+impl Verified<'_> {
+    /// What it claims.
+    pub(super) fn claims(&self) -> Result<Map<String, Value>, JwsError> {
+        let payload = URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| JwsError::Payload)?;
+        Object::parse(&payload).ok_or(JwsError::Payload)
+    }
+}
+
+fn read_header(encoded: &str, accepted: &[Algorithm]) -> Result<(Algorithm, Option<Box<str>>), JwsError> {
+    if encoded.len() > MAX_HEADER {
+        return Err(JwsError::Header);
+    }
+    let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| JwsError::Header)?;
+    let header = Object::parse(&json).ok_or(JwsError::Header)?;
+
+    let name = header.get("alg").and_then(Value::as_str).ok_or(JwsError::Header)?;
+    // Asymmetric ones only, even if somebody listed others (RFC 8725 §2.1): a public key is nobody's secret.
+    let algorithm = name.parse().ok().filter(|algorithm| is_asymmetric(*algorithm) && accepted.contains(algorithm));
+    let algorithm = algorithm.ok_or_else(|| JwsError::Algorithm(printable(name)))?;
+
+    // RFC 7515 §4.1.11: what is critical has to be understood, and none is. RFC 7797 and JWE members have no place here.
+    for member in ["crit", "b64", "zip", "enc", "cty"] {
+        if header.contains_key(member) {
+            return Err(JwsError::Unsupported(member));
+        }
+    }
+    match header.get("typ") {
+        None => {}
+        Some(Value::String(typ)) if typ.eq_ignore_ascii_case("JWT") => {}
+        Some(typ) => return Err(JwsError::Type(printable(typ.as_str().unwrap_or_default()))),
+    }
+    let kid = match header.get("kid") {
+        None => None,
+        Some(Value::String(kid)) => Some(kid.as_str().into()),
+        Some(_) => return Err(JwsError::Header),
+    };
+    Ok((algorithm, kid))
+}
+
+/// Whether `algorithm` signs with a key that its verifiers do not have.
+pub(super) fn is_asymmetric(algorithm: Algorithm) -> bool {
+    algorithm.family() != jsonwebtoken::AlgorithmFamily::Hmac
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::providers::testing::{Signer, token_with};
+
+    const RS: &[Algorithm] = &[Algorithm::RS256, Algorithm::ES256];
+
+    fn error(token: &str) -> JwsError {
+        Unverified::parse(token, RS).unwrap_err()
+    }
+
+    /// T-086, T-082.
+    #[test]
+    fn a_header_is_refused_by_looking_at_it() {
+        use JwsError as E;
+        for (header, answer) in [
+            (json!({"alg": "none"}), E::Algorithm("none".into())),
+            (json!({"alg": "None"}), E::Algorithm("None".into())),
+            (json!({"alg": ""}), E::Algorithm("".into())),
+            (json!({"alg": "HS256"}), E::Algorithm("HS256".into())),
+            (json!({"alg": "RS512"}), E::Algorithm("RS512".into())),
+            (json!({"alg": "rs256"}), E::Algorithm("rs256".into())),
+            (json!({"alg": "ES256K\n"}), E::Algorithm("ES256K\u{fffd}".into())),
+            (json!({"alg": ["RS256"]}), E::Header),
+            (json!({}), E::Header),
+            (json!([]), E::Header),
+            (json!({"alg": "RS256", "crit": []}), E::Unsupported("crit")),
+            (json!({"alg": "RS256", "crit": ["b64"], "b64": false}), E::Unsupported("crit")),
+            (json!({"alg": "RS256", "b64": false}), E::Unsupported("b64")),
+            (json!({"alg": "RS256", "zip": "DEF"}), E::Unsupported("zip")),
+            (json!({"alg": "RS256", "cty": "JWT"}), E::Unsupported("cty")),
+            (json!({"alg": "RS256", "typ": "at+jwt"}), E::Type("at+jwt".into())),
+            (json!({"alg": "RS256", "typ": "logout+jwt"}), E::Type("logout+jwt".into())),
+            (json!({"alg": "RS256", "typ": 1}), E::Type("".into())),
+            (json!({"alg": "RS256", "kid": 7}), E::Header),
+            (json!({"alg": "RS256", "kid": "x".repeat(65_000)}), E::TooLarge),
+            (json!({"alg": "RS256", "kid": "x".repeat(4_000)}), E::Header),
+        ] {
+            let token = token_with(&header, &json!({}), "c2ln");
+            assert_eq!(error(&token), answer, "{:.80}", header.to_string());
+        }
+    }
+
+    /// T-086.
+    #[test]
+    fn a_token_has_three_parts() {
+        use JwsError as E;
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
+        for (token, answer) in [
+            (String::new(), E::Parts),
+            ("..".to_owned(), E::Header),
+            (header.clone(), E::Parts),
+            (format!("{header}.e30"), E::Parts),
+            (format!("{header}.e30.c2ln."), E::Parts),
+            (format!("{header}.a.b.c.d"), E::Encrypted),
+            (format!("{header}{}", ".".repeat(10)), E::Parts),
+            (".".repeat(10_000), E::Parts),
+            (format!("{header}.{}.c2ln", "A".repeat(100_000)), E::TooLarge),
+            (format!("{header}=.e30.c2ln"), E::Header),
+            (format!(" {header}.e30.c2ln"), E::Header),
+            (format!("{}.e30.c2ln", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","alg":"none"}"#)), E::Header),
+        ] {
+            assert_eq!(error(&token), answer, "{token:.60}");
+        }
+    }
+
+    #[test]
+    fn what_a_header_may_say_is_accepted() {
+        for header in [
+            json!({"alg": "RS256"}),
+            json!({"alg": "RS256", "typ": "jwt", "kid": "a/b@c="}),
+            json!({"alg": "ES256", "typ": "JWT", "kid": "../../dev/null"}),
+            json!({"alg": "RS256", "jku": "https://evil/", "x5u": "https://evil/", "x5c": ["AAAA"], "jwk": {"kty": "RSA"}}),
+        ] {
+            let token = token_with(&header, &json!({}), "c2ln");
+            assert!(Unverified::parse(&token, RS).is_ok(), "{header}");
+        }
+    }
+
+    /// T-086: only what was signed is read, and only in one way.
+    #[test]
+    fn a_payload_has_one_meaning() {
+        let signer = Signer::es256("k");
+        for (payload, ok) in [
+            (r#"{"a":1}"#, true),
+            (r#"{"a":1,"a":2}"#, false),
+            ("[]", false),
+            ("\"eyJhbGciOiJub25lIn0.e30.\"", false),
+            (&format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000)), false),
+        ] {
+            let token = signer.sign_bytes(&json!({"alg": "ES256"}), payload.as_bytes());
+            let verified = Unverified::parse(&token, RS).unwrap().verified_by(&signer.decoding_key()).unwrap();
+            assert_eq!(verified.claims().is_ok(), ok, "{payload:.40}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_looked_at_without_a_panic(text in ".*", header in ".*", dots in 0_usize..7) {
+            let _refused = Unverified::parse(&text, RS);
+            let header = URL_SAFE_NO_PAD.encode(header);
+            let _refused = Unverified::parse(&format!("{header}{}", ".e30".repeat(dots)), RS);
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_is_another_token() {
+        let signer = Signer::es256("k");
+        let key = signer.decoding_key();
+        let token = signer.sign_bytes(&json!({"alg": "ES256"}), br#"{"sub":"alice"}"#);
+        assert!(Unverified::parse(&token, RS).unwrap().verified_by(&key).is_some());
+        let payload = token.find('.').unwrap() + 1;
+        for at in payload..token.len() {
+            let mut bytes = token.clone().into_bytes();
+            if bytes[at] == b'.' {
+                continue;
+            }
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            assert!(Unverified::parse(&changed, RS).unwrap().verified_by(&key).is_none(), "at {at}");
+        }
+    }
+}

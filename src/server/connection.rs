@@ -1,0 +1,283 @@
+//! One connection: HTTP/1.1 or HTTP/2 by hyper, under our limits, until its peer, a timeout or a drain ends it.
+//!
+//! hyper's own header timeout also counts the time between requests and arms a timer for each of them. Here one timer a connection looks,
+//! every `header_timeout`, at what the connection is waiting for and since when; a request costs it two readings of the clock.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
+use tracing::debug;
+
+use super::{Connection, Handler, Limits, listener::Stream, tls};
+use crate::body::Body;
+
+/// HTTP/2 streams of one connection at the same time.
+const STREAMS: u32 = 100;
+/// HTTP/2: how often a silent peer is asked whether it is still there, and how long it may take to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// hyper, set up once for all connections of a listener.
+pub(super) struct Protocols {
+    http: auto::Builder<TokioExecutor>,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+impl Protocols {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1()
+            .header_read_timeout(None)
+            .max_headers(limits.header_count)
+            // hyper refuses less than 8 KiB; what is smaller is enforced by `hygiene`.
+            .max_buf_size(limits.header_bytes.max(8_192))
+            .half_close(false);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        Self { http, header_timeout: limits.header_timeout, idle_timeout: limits.idle_timeout }
+    }
+}
+
+/// A connection's place among those allowed, and its mark among those a drain waits for.
+pub(super) struct Lease {
+    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) _token: TaskTrackerToken,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<H: Handler>(
+    stream: Stream,
+    lease: Lease,
+    on: Connection,
+    handler: Arc<H>,
+    protocols: Arc<Protocols>,
+    tls: Option<tls::Acceptor>,
+    stop: CancellationToken,
+) {
+    match tls {
+        None => speak(stream, lease, on, handler, &protocols, stop).await,
+        Some(tls) => match tokio::time::timeout(protocols.header_timeout, tls.accept(stream)).await {
+            // Boxed: plain connections should not carry the room that TLS needs.
+            Ok(Ok(stream)) => Box::pin(speak(stream, lease, on, handler, &protocols, stop)).await,
+            Ok(Err(error)) => debug!(error = %error, "TLS handshake failed"),
+            Err(_) => debug!("TLS handshake took too long"),
+        },
+    }
+}
+
+async fn speak<S, H>(
+    stream: S,
+    lease: Lease,
+    on: Connection,
+    handler: Arc<H>,
+    protocols: &Protocols,
+    stop: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    let activity = Arc::new(Activity::new());
+    let stream = Watched { stream, activity: Arc::clone(&activity), _lease: lease };
+    let shared = Arc::new((handler, on));
+    let service = service_fn(|request: Request<Incoming>| {
+        let shared = Arc::clone(&shared);
+        let busy = Busy::new(Arc::clone(&activity), request.version());
+        async move {
+            let (handler, on) = &*shared;
+            let response = handler.handle(request, on).await;
+            Ok::<_, std::convert::Infallible>(response.map(|body| Tracked { body, _busy: busy }))
+        }
+    });
+    let mut connection = pin!(protocols.http.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut look = pin!(tokio::time::sleep(protocols.header_timeout));
+    let mut is_draining = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    // A peer's doing: it went away, or did not speak HTTP.
+                    debug!(error = %error, "Connection ended early");
+                }
+                return;
+            }
+            () = stop.cancelled(), if !is_draining => {
+                is_draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = look.as_mut() => {
+                if activity.is_overdue(protocols) {
+                    // HTTP/2 says goodbye; whatever does not end within the next look is dropped.
+                    if is_draining || !activity.is_http2.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    is_draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                look.as_mut().reset(Instant::now() + protocols.header_timeout);
+            }
+        }
+    }
+}
+
+/// What a connection is doing, told by its stream and its responses.
+struct Activity {
+    started: Instant,
+    /// Requests under way, from their head to the end of the answer's body.
+    in_flight: AtomicU32,
+    /// When the connection last became idle, in milliseconds after `started`.
+    idle_since: AtomicU64,
+    /// When the first byte of the next head came, in milliseconds after `started`; `NO_HEAD` before it did.
+    head_since: AtomicU64,
+    /// Then single bytes mean nothing: pings come and go on an idle connection.
+    is_http2: AtomicBool,
+}
+
+const NO_HEAD: u64 = u64::MAX;
+
+impl Activity {
+    fn new() -> Self {
+        // A peer that connects and says nothing is treated as one that is slow with its first head.
+        Self {
+            started: Instant::now(),
+            in_flight: AtomicU32::new(0),
+            idle_since: AtomicU64::new(0),
+            head_since: AtomicU64::new(0),
+            is_http2: AtomicBool::new(false),
+        }
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NO_HEAD - 1)
+    }
+
+    fn is_overdue(&self, protocols: &Protocols) -> bool {
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return false;
+        }
+        let now = self.elapsed_ms();
+        let past = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
+        match self.head_since.load(Ordering::Relaxed) {
+            NO_HEAD => past(self.idle_since.load(Ordering::Relaxed), protocols.idle_timeout),
+            since => past(since, protocols.header_timeout),
+        }
+    }
+}
+
+/// Stands for one request under way.
+struct Busy(Arc<Activity>);
+
+impl Busy {
+    fn new(activity: Arc<Activity>, version: Version) -> Self {
+        activity.is_http2.store(version == Version::HTTP_2, Ordering::Relaxed);
+        activity.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(activity)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let activity = &self.0;
+        activity.idle_since.store(activity.elapsed_ms(), Ordering::Relaxed);
+        activity.head_since.store(NO_HEAD, Ordering::Relaxed);
+        activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer's body; the request counts as under way until it has been sent or dropped.
+struct Tracked {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream that notes when the first byte of a head arrives.
+struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    _lease: Lease,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let activity = &this.activity;
+        let is_head = activity.in_flight.load(Ordering::Relaxed) == 0
+            && activity.head_since.load(Ordering::Relaxed) == NO_HEAD
+            && !activity.is_http2.load(Ordering::Relaxed);
+        if is_head && buf.filled().len() > before {
+            activity.head_since.store(activity.elapsed_ms(), Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,142 @@
+//! Ids that are remembered until they no longer matter: sessions that were ended early, logins whose answer has been used.
+//!
+//! Bounded: when it is full, the entry that would have gone first goes, which is said once. Per replica, lost at a restart.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use super::seal::Id;
+use crate::clock::UnixTime;
+
+/// A bounded set of ids, each with the time after which nobody will ask for it.
+pub(super) struct Remembered {
+    /// For the warning: what is remembered here.
+    what: &'static str,
+    limit: usize,
+    entries: RwLock<Entries>,
+    /// As many as `entries` holds, so that asking an empty list takes no lock.
+    count: AtomicUsize,
+    has_warned: AtomicBool,
+}
+
+#[derive(Default)]
+struct Entries {
+    ids: HashSet<Id>,
+    by_end: BTreeSet<(UnixTime, Id)>,
+}
+
+impl Remembered {
+    pub(super) fn new(what: &'static str, limit: usize) -> Self {
+        Self { what, limit, entries: RwLock::default(), count: AtomicUsize::new(0), has_warned: AtomicBool::new(false) }
+    }
+
+    /// Whether `id` is remembered. An id may still be remembered for a while after its end.
+    pub(super) fn holds(&self, id: &Id) -> bool {
+        // Nothing can panic while the lock is held, so a poisoned one is as good as any.
+        self.count.load(Ordering::Acquire) > 0
+            && self.entries.read().unwrap_or_else(PoisonError::into_inner).ids.contains(id)
+    }
+
+    /// Remembers `id` until `end`; whether it is new. Of many threads that add the same id, one is told that it is.
+    pub(super) fn add(&self, id: Id, end: UnixTime, now: UnixTime) -> bool {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.ids.contains(&id) {
+            return false;
+        }
+        while entries.by_end.first().is_some_and(|(end, _)| *end <= now) {
+            entries.forget_first();
+        }
+        let mut is_full = false;
+        while !entries.ids.is_empty() && entries.ids.len() >= self.limit {
+            entries.forget_first();
+            is_full = true;
+        }
+        entries.ids.insert(id);
+        entries.by_end.insert((end, id));
+        self.count.store(entries.ids.len(), Ordering::Release);
+        drop(entries);
+
+        if is_full && !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                list.limit = self.limit,
+                "The list of {} is full: its oldest entries are given up",
+                self.what
+            );
+        }
+        true
+    }
+}
+
+impl Entries {
+    fn forget_first(&mut self) {
+        if let Some((_, id)) = self.by_end.pop_first() {
+            self.ids.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime(1_000);
+
+    #[test]
+    fn an_id_is_new_once() {
+        let list = Remembered::new("test ids", 10);
+        assert!(!list.holds(&[1; 16]));
+        assert!(list.add([1; 16], UnixTime(1_010), NOW));
+        assert!(!list.add([1; 16], UnixTime(1_010), NOW));
+        assert!(list.holds(&[1; 16]));
+        assert!(!list.holds(&[2; 16]));
+    }
+
+    #[test]
+    fn of_many_who_add_the_same_id_one_is_first() {
+        let list = Remembered::new("test ids", 10);
+        let firsts: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| usize::from(list.add([1; 16], UnixTime(2_000), NOW)))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(firsts, 1);
+    }
+
+    #[test]
+    fn when_full_the_entry_that_ends_soonest_goes() {
+        let list = Remembered::new("test ids", 3);
+        for (id, end) in [(1, 1_030), (2, 1_010), (3, 1_020), (4, 1_040)] {
+            list.add([id; 16], UnixTime(end), NOW);
+        }
+        assert_eq!([1, 2, 3, 4].map(|id| list.holds(&[id; 16])), [true, false, true, true]);
+        // A new entry is kept even when it would be the next to go.
+        list.add([5; 16], UnixTime(1_001), NOW);
+        assert_eq!([1, 3, 4, 5].map(|id| list.holds(&[id; 16])), [true, false, true, true]);
+    }
+
+    #[test]
+    fn what_has_ended_makes_room_first() {
+        let list = Remembered::new("test ids", 2);
+        list.add([1; 16], UnixTime(1_010), NOW);
+        list.add([2; 16], UnixTime(1_500), NOW);
+        list.add([3; 16], UnixTime(1_400), UnixTime(1_010));
+        assert_eq!([1, 2, 3].map(|id| list.holds(&[id; 16])), [false, true, true]);
+    }
+
+    #[test]
+    fn it_never_grows_past_its_limit() {
+        let list = Remembered::new("test ids", 100);
+        for n in 0..10_000_u64 {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            list.add(id, UnixTime(2_000 + n % 7), NOW);
+        }
+        let entries = list.entries.read().unwrap();
+        assert_eq!((entries.ids.len(), entries.by_end.len()), (100, 100));
+    }
+}
