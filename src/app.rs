@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -21,6 +20,7 @@ use crate::{
         pages::{Pages, PagesError},
     },
     gateway::{Gateway, InvalidUpstream},
+    outgoing,
     providers::{self, Providers},
     server::{self, BindError, Connection, Handler, Listener, tls},
     sessions::Sessions,
@@ -200,20 +200,7 @@ fn gateway(settings: &Settings, sessions: Arc<Sessions>, clock: Clock) -> Result
     let providers = Arc::new(Providers::new(settings.providers.clone(), |name| links.callback_uri(name), &clock)?);
     let endpoints =
         Endpoints::new(origin, links, pages, Arc::clone(&sessions), Arc::clone(&providers), settings.sessions.max_age);
-    let tls = Arc::new(upstream_tls()?);
+    let tls = outgoing::tls(outgoing::system_roots())?;
     let header_bytes = settings.server.limits.header_bytes;
     Ok(Gateway::new(settings.gateway.clone(), header_bytes, &tls, sessions, providers, endpoints, clock)?)
-}
-
-/// TLS towards upstreams: the system's roots, or the compiled-in ones where there are none (a scratch image).
-fn upstream_tls() -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    let _ = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    Ok(ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }

@@ -30,4 +30,5 @@ pub mod body;
 pub mod clock;
 pub mod identity;
 pub mod origin;
+pub mod outgoing;
 pub mod secret;

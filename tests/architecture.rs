@@ -16,7 +16,7 @@ const ORDER: &[&[&str]] = &[
     &["policy"],
     // Takes any handler, so it knows nothing of what a request means; `Peer` is its word for the other end.
     &["server"],
-    &["identity", "origin", "trust"],
+    &["identity", "origin", "outgoing"],
     &["body", "clock", "secret"],
 ];
 

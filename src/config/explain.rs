@@ -57,7 +57,10 @@ fn table(out: &mut String, dict: &Dict, shape: &Shape, header: &str, path: &str,
             }
             (_, value) => {
                 let dict = value.as_dict().cloned().unwrap_or_default();
-                let _ = writeln!(out, "\n[{header}]");
+                // A table that only holds tables needs no line of its own.
+                if dict.values().any(|value| value.as_dict().is_none()) {
+                    let _ = writeln!(out, "\n[{header}]");
+                }
                 table(out, &dict, shape, &header, &path, layers);
             }
         }

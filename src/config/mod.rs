@@ -5,6 +5,7 @@
 //! is an error. No message, no `Debug` and no listing ever holds a secret. Every part of the gateway owns its settings; this
 //! one knows them all, and none knows this one.
 
+mod addresses;
 mod environment;
 mod explain;
 mod files;
@@ -78,11 +79,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let figment = said.layers.iter().fold(Figment::new(), Figment::merge);
     // What figment would complain about has been taken out. Its message is not shown: it repeats the value.
     let raw: Raw = figment.extract().map_err(|error| {
-        let what = "cannot be read, and no rule says why; please report this".to_owned();
-        let unforeseen = Problem { place: None, key: error.path.join("."), what };
-        Problems(said.problems.iter().cloned().chain([unforeseen]).collect())
+        let unforeseen = Problem::unforeseen(&error.path.join("."));
+        Problems::new(said.problems.iter().cloned().chain([unforeseen]).collect())
     })?;
-    let (settings, warnings) = resolve::resolve(raw, &said).map_err(Problems)?;
+    let (settings, warnings) = resolve::resolve(raw, &said).map_err(Problems::new)?;
     let merged: Dict = figment.extract().unwrap_or_default();
     Ok(Loaded { settings, warnings, effective: explain::effective(&merged, &shape, &said.layers) })
 }

@@ -35,25 +35,47 @@ pub(super) struct Problem {
     pub(super) what: String,
 }
 
+impl Problem {
+    /// A rule of ours is missing: something is wrong, and nothing says what.
+    pub(super) fn unforeseen(key: &str) -> Self {
+        let what = "cannot be used, and no rule says why; please report this".to_owned();
+        Self { place: None, key: key.to_owned(), what }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, key, what } = self;
-        match place {
+        let line = match place {
             // A variable's or a flag's name says the key.
-            Some(place @ (Place::Variable(_) | Place::Flag(_))) => write!(f, "{place}: {what}"),
-            Some(place @ Place::File(..)) if key.is_empty() => write!(f, "{place}: {what}"),
-            Some(place @ Place::File(..)) => write!(f, "{place}: {key} {what}"),
-            Some(place @ Place::BuiltIn(_)) => write!(f, "{key} ({place}) {what}"),
-            None => write!(f, "{key} {what}"),
-        }
+            Some(place @ (Place::Variable(_) | Place::Flag(_))) => format!("{place}: {what}"),
+            Some(place @ Place::File(..)) if key.is_empty() => format!("{place}: {what}"),
+            Some(place @ Place::File(..)) => format!("{place}: {key} {what}"),
+            Some(place @ Place::BuiltIn(_)) => format!("{key} ({place}) {what}"),
+            None => format!("{key} {what}"),
+        };
+        // Names of variables and files can hold anything; a problem stays on its line.
+        f.write_str(&line.replace(char::is_control, " "))
     }
 }
 
 /// Everything that is wrong with a configuration, one line each, and how much that is.
 #[derive(Debug, thiserror::Error)]
-pub struct Problems(pub(super) Vec<Problem>);
+pub struct Problems(Vec<Problem>);
 
 impl Problems {
+    /// In the order in which somebody repairs them: a file from its top, then variables, flags, and what is missing.
+    pub(super) fn new(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| match &problem.place {
+            Some(Place::File(_, line)) => (0, *line),
+            Some(Place::BuiltIn(_)) => (1, 0),
+            Some(Place::Variable(_)) => (2, 0),
+            Some(Place::Flag(_)) => (3, 0),
+            None => (4, 0),
+        });
+        Self(problems)
+    }
+
     /// How many there are; never none.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -11,11 +11,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    addresses::{AdminListen, Issuer, ProviderUrl, RouteHost, TrustedPeer, Upstream as UpstreamUrl},
     leaf::{Given, Size},
-    values::{
-        AdminListen, EmailDomain, Issuer, LogFilter, ProviderUrl, RouteHost, Scope, Store, TrustedPeer,
-        Upstream as UpstreamUrl,
-    },
+    values::{EmailDomain, LogFilter, Scope, Store},
 };
 use crate::{
     gateway::settings::PathPrefix,

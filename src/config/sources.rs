@@ -13,7 +13,7 @@ use super::{
     environment, files, kinds,
     layer::Layer,
     problems::{Place, Problem},
-    shape::{Shape, nearest},
+    shape::Shape,
 };
 
 const DEFAULTS: &str = include_str!("../../config/defaults.toml");
@@ -56,7 +56,7 @@ impl Sources {
     pub fn from_process(command_line: CommandLine) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the process's environment")]
         let environment = std::env::vars_os();
-        Self { usual_file: Some(USUAL_FILE.into()), ..Self::new(command_line, environment) }
+        Self::new(command_line, environment).with_usual_file(USUAL_FILE)
     }
 
     /// This environment, and no file unless one is named.
@@ -69,6 +69,12 @@ impl Sources {
         let is_ours =
             |(variable, _): &(OsString, OsString)| variable.to_string_lossy().starts_with(environment::PREFIX);
         Self { command_line, environment: environment.filter(is_ours).collect(), usual_file: None }
+    }
+
+    /// `path` is read when nobody names a file, and may be absent.
+    #[must_use]
+    pub(super) fn with_usual_file(self, path: impl Into<PathBuf>) -> Self {
+        Self { usual_file: Some(path.into()), ..self }
     }
 
     /// What every source says, and what in it has no meaning.
@@ -120,8 +126,8 @@ impl Sources {
                 let path: Vec<_> = key.split('.').map(str::to_owned).collect();
                 layer.insert(&path, Value::from(value.as_str()), place);
             } else {
-                let what =
-                    format!("means nothing; the nearest known key is `{}`", nearest(key, "", keys.iter(), &keys));
+                let nearest = keys.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+                let what = format!("means nothing; the nearest known key is `{}`", nearest.map_or("", String::as_str));
                 problems.push(Problem { place: Some(place), key: key.clone(), what });
             }
         }

@@ -14,10 +14,10 @@ const MAX_BYTES: usize = 64 * 1_024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadForm {
     /// The same parameter twice (RFC 6749 §3.1).
-    #[error("the parameter `{0}` occurs more than once")]
+    #[error("the parameter “{0}” occurs more than once")]
     Repeated(&'static str),
     /// A parameter that has to be there.
-    #[error("the parameter `{0}` is missing")]
+    #[error("the parameter “{0}” is missing")]
     Missing(&'static str),
     /// A body that is not `application/x-www-form-urlencoded`.
     #[error("the body is not a form")]

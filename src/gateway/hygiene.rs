@@ -123,19 +123,15 @@ impl Hygiene {
         }
         let host = host(&parts)?;
         let is_websocket = wants_websocket(&parts);
-        let forwarded = forwarded(&parts.headers, &host, peer, &self.trusted, &self.proto)?;
+        // HTTP/2 names the host in the target only, port included.
+        let named = parts.uri.authority().map_or(&*host, |authority| authority.as_str());
+        let forwarded = forwarded(&parts.headers, named, peer, &self.trusted, &self.proto)?;
         self.strip(&mut parts.headers);
         Ok(Clean { parts, body, host: forwarded.canonical_host(host), forwarded, is_websocket })
     }
 
     fn strip(&self, headers: &mut HeaderMap) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|&b| b == b','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-            .filter(is_callers_to_name)
-            .collect();
+        let named = named_by_connection(headers);
         for name in named.iter().chain(&HOP_BY_HOP).chain([&KEEP_ALIVE, &PROXY_CONNECTION, &HTTP2_SETTINGS]) {
             headers.remove(name);
         }
@@ -203,6 +199,17 @@ fn alike(identity: &str, name: &str) -> bool {
 fn canonical(name: &str) -> String {
     let one = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     name.chars().map(one).collect()
+}
+
+/// The fields of one hop that a message names itself (RFC 9110 §7.6.1), without those that are not a peer's to name.
+pub(super) fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(is_callers_to_name)
+        .collect()
 }
 
 /// What `Connection` may not take away: the request's meaning, its framing and its cookies stay.

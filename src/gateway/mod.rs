@@ -11,6 +11,7 @@ pub mod settings;
 mod target;
 mod upgrade;
 mod upstream;
+mod wants;
 
 use std::sync::Arc;
 
@@ -27,10 +28,11 @@ use crate::{
     telemetry::Record,
 };
 use hygiene::{Clean, Hygiene};
-use reply::{Rejection, Replies, Wants};
+use reply::{Rejection, Replies};
 use route::{Destination, Route, Table};
 use settings::Settings;
 use upstream::Upstream;
+use wants::Wants;
 
 pub use upstream::InvalidUpstream;
 
@@ -72,7 +74,7 @@ impl Gateway {
     pub fn new(
         settings: Settings,
         header_bytes: usize,
-        tls: &Arc<rustls::ClientConfig>,
+        tls: &rustls::ClientConfig,
         sessions: Arc<Sessions>,
         providers: Arc<Providers>,
         endpoints: Endpoints,

@@ -52,7 +52,7 @@ impl TrustedProxies {
     }
 }
 
-/// `proto` is the scheme of our public origin: what a caller without a proxy in front must have used.
+/// `host` is what stands for `Host` where there is none; `proto` is the scheme of our public origin: what a caller without a proxy in front must have used.
 pub(super) fn forwarded(
     headers: &HeaderMap,
     host: &str,

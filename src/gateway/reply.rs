@@ -5,10 +5,10 @@
 
 use std::{borrow::Cow, error::Error as StdError, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::{debug, error, warn};
 
-use super::{target::BadTarget, upstream::UpstreamError};
+use super::{target::BadTarget, upstream::UpstreamError, wants::Wants};
 use crate::{
     body::Body,
     endpoints::{
@@ -59,54 +59,6 @@ pub(super) enum Rejection {
     Endpoint(#[from] EndpointError),
 }
 
-/// What kind of answer a caller can use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wants {
-    /// A navigation that can be sent elsewhere: GET or HEAD of a top-level page.
-    Navigation,
-    /// A page, but no redirect: a form was posted, and would be lost.
-    Page,
-    /// Anything else: a status and a problem document.
-    Answer,
-}
-
-impl Wants {
-    /// What `method` and `headers` tell (Fetch Metadata, or what browsers without it send).
-    #[must_use]
-    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let is = |name: HeaderName, value: &str| headers.get(name).is_some_and(|found| found == value);
-        let is_safe = matches!(*method, Method::GET | Method::HEAD);
-        let is_navigation = if headers.contains_key(SEC_FETCH_MODE) {
-            is(SEC_FETCH_MODE, "navigate") && is(SEC_FETCH_DEST, "document")
-        } else {
-            is_safe && !headers.contains_key(X_REQUESTED_WITH) && accepts_html(headers)
-        };
-        match (is_navigation, is_safe) {
-            (true, true) => Self::Navigation,
-            (true, false) => Self::Page,
-            (false, _) => Self::Answer,
-        }
-    }
-}
-
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
-
-fn accepts_html(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|range| {
-            let mut parts = range.split(';');
-            let is_html = parts.next().is_some_and(|media| media.trim().eq_ignore_ascii_case("text/html"));
-            let is_refused = parts.any(|parameter| matches!(parameter.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
-            is_html && !is_refused
-        })
-}
-
 /// Turns rejections into answers.
 #[derive(Debug)]
 pub(super) struct Replies {
@@ -153,8 +105,8 @@ impl Told {
 }
 
 const CHECK: &str = "Check the address, or go back to where you came from.";
-const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the id below to whoever runs this site.";
-const TELL_OPERATOR: &str = "Give the id below to whoever runs this site: it leads to the details in the log.";
+const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the reference below to whoever runs this site.";
+const TELL_OPERATOR: &str = "Give the reference below to whoever runs this site: it leads to the details in the log.";
 const WAIT: &str = "Wait a moment and try again.";
 
 impl Replies {
@@ -387,7 +339,7 @@ fn endpoint(error: &EndpointError) -> Told {
             ),
         )
         .advice(
-            "Whoever runs this site can pass on fewer claims (headers.claims), or have the provider send fewer groups. Give them the id below.",
+            "Whoever runs this site can pass on fewer claims (headers.claims), or have the provider send fewer groups. Give them the reference below.",
         ),
     }
 }
@@ -537,41 +489,5 @@ fn log(rejection: &Rejection, told: &Told, request_id: &str) {
         }
         (_, Fault::Ours) => error!(request.id = request_id, error = cause, fault = "ours", "A request failed"),
         (_, Fault::Caller) => debug!(request.id = request_id, error = cause, fault = "caller", "Refused"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// T-109, T-110.
-    #[test]
-    fn only_a_top_level_navigation_is_sent_to_the_login() {
-        const NAVIGATE: &[(&str, &str)] = &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
-        const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-        for (method, headers, wants) in [
-            ("GET", NAVIGATE.to_vec(), Wants::Navigation),
-            ("HEAD", NAVIGATE.to_vec(), Wants::Navigation),
-            ("POST", NAVIGATE.to_vec(), Wants::Page),
-            ("GET", vec![("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe"), HTML], Wants::Answer),
-            ("GET", vec![("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), HTML], Wants::Answer),
-            ("GET", vec![("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], Wants::Answer),
-            ("GET", vec![HTML], Wants::Navigation),
-            ("GET", vec![("accept", "Text/HTML")], Wants::Navigation),
-            ("GET", vec![("accept", "text/html;q=0, */*")], Wants::Answer),
-            ("GET", vec![HTML, ("x-requested-with", "XMLHttpRequest")], Wants::Answer),
-            ("POST", vec![HTML], Wants::Answer),
-            ("PUT", vec![], Wants::Answer),
-            ("GET", vec![("accept", "application/json")], Wants::Answer),
-            ("GET", vec![("accept", "text/event-stream")], Wants::Answer),
-            ("GET", vec![("accept", "*/*")], Wants::Answer),
-            ("GET", vec![], Wants::Answer),
-        ] {
-            let mut map = HeaderMap::new();
-            for (name, value) in &headers {
-                map.append(*name, HeaderValue::from_static(value));
-            }
-            assert_eq!(Wants::of(&method.parse().unwrap(), &map), wants, "{method} {headers:?}");
-        }
     }
 }

@@ -91,7 +91,12 @@ impl Table {
         if self.prefix.covers(path) {
             return Ok(Destination::Endpoint);
         }
-        self.route(host, path).map(Destination::Route).ok_or(Rejection::NoRoute)
+        let route = self.route(host, path).ok_or(Rejection::NoRoute)?;
+        // Where nobody is asked who they are, a path that climbs has no business, wherever it ends (T-022).
+        if route.access == Access::Anonymous && target::climbs(path) {
+            return Err(Rejection::AmbiguousPath);
+        }
+        Ok(Destination::Route(route))
     }
 
     fn route(&self, host: &str, path: &str) -> Option<&Route> {
@@ -170,6 +175,8 @@ mod tests {
             (app, "/public/a%20b", "*/public/"),
             // several readings, several places
             (app, "/public/../admin", "AmbiguousPath"),
+            (app, "/public/x/../y", "AmbiguousPath"),
+            (app, "/public/%23/../admin", "AmbiguousPath"),
             (app, "/public/%2e%2e/admin", "AmbiguousPath"),
             (app, "/public/..;/admin", "AmbiguousPath"),
             (app, "/public/%252e%252e/admin", "AmbiguousPath"),

@@ -120,21 +120,39 @@ fn resolve(path: &str, merge: bool) -> String {
     format!("/{}", kept.join("/"))
 }
 
-/// Percent-decoding that also takes the overlong forms of `.`, `/` and `\` that some decoders accept.
+/// Whether some decoder finds a `..` segment in `path`.
+#[must_use]
+pub(super) fn climbs(path: &str) -> bool {
+    let mut decoded = Cow::Borrowed(path);
+    (0..=3).any(|_| {
+        let climbs = decoded.split(['/', '\\']).any(|segment| segment.split(';').next() == Some(".."));
+        decoded = Cow::Owned(lenient_decode(&decoded));
+        climbs
+    })
+}
+
+/// Percent-decoding by a decoder that minds neither overlong forms (RFC 3629 §10: `C0 AE` is `.` to it) nor broken ones.
 fn lenient_decode(text: &str) -> String {
-    let bytes: Vec<u8> = percent_decode_str(text).collect();
-    let mut out = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        out.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            out.push('\u{fffd}');
+    let mut bytes = percent_decode_str(text).peekable();
+    let mut out = String::with_capacity(text.len());
+    while let Some(first) = bytes.next() {
+        let (mut code, continuations) = match first {
+            0..=0x7f => (u32::from(first), 0),
+            0xc0..=0xdf => (u32::from(first & 0x1f), 1),
+            0xe0..=0xef => (u32::from(first & 0x0f), 2),
+            0xf0..=0xf7 => (u32::from(first & 0x07), 3),
+            0x80..=0xbf | 0xf8..=0xff => (u32::from(char::REPLACEMENT_CHARACTER), 0),
+        };
+        for _ in 0..continuations {
+            match bytes.next_if(|byte| matches!(byte, 0x80..=0xbf)) {
+                Some(byte) => code = code << 6 | u32::from(byte & 0x3f),
+                None => {
+                    code = u32::from(char::REPLACEMENT_CHARACTER);
+                    break;
+                }
+            }
         }
-    }
-    // C0 AE, C0 AF and C1 9C come out as two replacement characters each, their continuation byte included.
-    for (overlong, plain) in [([0xc0, 0xae], "."), ([0xc0, 0xaf], "/"), ([0xc1, 0x9c], "\\")] {
-        if bytes.windows(2).any(|window| window == overlong) {
-            out = out.replacen("\u{fffd}\u{fffd}", plain, usize::MAX);
-        }
+        out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
     }
     out
 }
@@ -184,6 +202,9 @@ mod tests {
             "/%2561dmin",
             "/public/%c0%ae%c0%ae/admin",
             "/public%c0%af../admin",
+            "/public/%e0%80%ae%e0%80%ae/admin",
+            "/public/%f0%80%80%ae%f0%80%80%ae/admin",
+            "/public%e0%80%af../admin",
             "/admin%23/public",
             "/admin%3f/public",
             "/public/%23/../../admin",
@@ -191,6 +212,24 @@ mod tests {
             assert!(!has_one_reading(path), "{path}");
             let readings = readings(path);
             assert!(readings.iter().any(|r| r == "/admin" || r.starts_with("/admin/")), "{path} reads {readings:?}");
+        }
+    }
+
+    /// T-022.
+    #[test]
+    fn a_path_climbs_when_some_decoder_thinks_so() {
+        for (path, climbs) in [
+            ("/public/../x", true),
+            ("/public/%23/../x", true),
+            ("/public/..;a=b/x", true),
+            ("/public\\..\\x", true),
+            ("/public/%252e%252e", true),
+            ("/public/%e0%80%ae.", true),
+            ("/public/..x/...", false),
+            ("/public/./x%20y", false),
+            ("/caf%C3%A9/%ff%fe", false),
+        ] {
+            assert_eq!(super::climbs(path), climbs, "{path}");
         }
     }
 

@@ -5,7 +5,6 @@
 use std::{
     error::Error as StdError,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,27 +13,30 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version, header, uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 use url::Url;
 
 use super::{
     authorise::Permit,
-    hygiene::{Clean, KEEP_ALIVE, PROXY_CONNECTION},
+    hygiene::{self, Clean, KEEP_ALIVE, PROXY_CONNECTION},
     identity_headers,
     settings::{HeaderSettings, UpstreamLimits},
 };
-use crate::{body::Body, sessions::Sessions};
+use crate::{
+    body::Body,
+    outgoing::{self, Connector},
+    sessions::Sessions,
+};
 
 /// The way to one application: its own connections and limits.
 #[derive(Debug)]
 pub(super) struct Upstream {
     scheme: uri::Scheme,
     authority: uri::Authority,
-    client: Client<HttpsConnector<HttpConnector>, RequestBody>,
+    client: Client<Connector, RequestBody>,
     response_timeout: Duration,
 }
 
@@ -68,25 +70,13 @@ impl Upstream {
     ///
     /// # Errors
     /// [`InvalidUpstream`] when `url` has no host.
-    pub(super) fn new(
-        url: &Url,
-        limits: &UpstreamLimits,
-        tls: &Arc<rustls::ClientConfig>,
-    ) -> Result<Self, InvalidUpstream> {
+    pub(super) fn new(url: &Url, limits: &UpstreamLimits, tls: &rustls::ClientConfig) -> Result<Self, InvalidUpstream> {
         let invalid = || InvalidUpstream(url.clone());
         let parsed: Uri = url.as_str().parse().map_err(|_| invalid())?;
         let uri::Parts { scheme: Some(scheme), authority: Some(authority), .. } = parsed.into_parts() else {
             return Err(invalid());
         };
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limits.connect_timeout));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config((**tls).clone())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector = outgoing::connector(tls.clone(), limits.connect_timeout);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(limits.idle_timeout)
@@ -98,12 +88,7 @@ impl Upstream {
 
     #[cfg(test)]
     pub(super) fn nowhere() -> Self {
-        use rustls::{RootCertStore, crypto::aws_lc_rs};
-        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
+        let tls = outgoing::tls(rustls::RootCertStore::empty()).unwrap();
         let second = Duration::from_secs(1);
         let limits = UpstreamLimits {
             connect_timeout: second,
@@ -111,7 +96,7 @@ impl Upstream {
             idle_timeout: second,
             tunnel_idle_timeout: second,
         };
-        Self::new(&Url::parse("http://127.0.0.1:1").unwrap(), &limits, &Arc::new(tls)).unwrap()
+        Self::new(&Url::parse("http://127.0.0.1:1").unwrap(), &limits, &tls).unwrap()
     }
 }
 
@@ -140,6 +125,10 @@ pub(super) async fn send(
     if wants_websocket {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    // hyper takes a GET or HEAD of unknown length for one without a body, unless it is told (RFC 9110 §9.3.1 lets them have one).
+    if !body.is_end_stream() && body.size_hint().exact().is_none() {
+        parts.headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     let mut target = uri::Parts::default();
     target.scheme = Some(upstream.scheme.clone());
@@ -188,6 +177,9 @@ fn is_callers_fault(error: &(dyn StdError + 'static)) -> bool {
 #[must_use]
 pub(super) fn answer(mut response: Response<Incoming>, sessions: &Sessions) -> Response<Body> {
     let headers = response.headers_mut();
+    for name in hygiene::named_by_connection(headers) {
+        headers.remove(name);
+    }
     for name in
         [header::CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE, KEEP_ALIVE, PROXY_CONNECTION]
     {

@@ -6,23 +6,25 @@
 //! * Plain http is refused before a connection is opened, unless the host is loopback or the operator said otherwise.
 //! * Errors say what class of thing went wrong, never what an answer contained: it may hold tokens.
 
-use std::{error::Error as StdError, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{error::Error as StdError, future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject};
+use rustls::RootCertStore;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn, timeout::error::Elapsed, util::BoxCloneSyncService};
 use url::Url;
 
 use super::Limits;
-use crate::origin::is_loopback;
+use crate::{
+    origin::is_loopback,
+    outgoing::{self, Connector},
+};
 
 /// An unused connection is closed after this long; logins are rare, and providers close theirs after a minute or so.
 const IDLE: Duration = Duration::from_secs(30);
@@ -153,26 +155,13 @@ impl<'c> AsyncHttpClient<'c> for Http {
     }
 }
 
-type Connector = HttpsConnector<HttpConnector>;
-
 fn client(roots: RootCertStore, connect_timeout: Duration) -> Result<Client<Connector, Full<Bytes>>, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(connect_timeout));
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
     Ok(Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .http1_max_buf_size(MAX_HEAD)
-        .build(connector))
+        .build(outgoing::connector(outgoing::tls(roots)?, connect_timeout)))
 }
 
 /// Head and body of the answer to one request.
@@ -203,28 +192,4 @@ fn innermost(error: &(dyn StdError + 'static)) -> Box<str> {
         cause = next;
     }
     cause.to_string().into()
-}
-
-/// The certificates in `pem`; `None` when there are none or one cannot be read.
-pub(super) fn roots_from(pem: &[u8]) -> Option<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.ok()?).ok()?;
-    }
-    (!roots.is_empty()).then_some(roots)
-}
-
-/// What the system trusts; where it has nothing (an image from scratch), the roots that browsers trust.
-pub(super) fn system_roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "some of the system's certificates cannot be read");
-    }
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        tracing::info!("the system has no trusted certificates: using the built-in ones");
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
 }

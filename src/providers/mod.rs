@@ -12,6 +12,7 @@ use url::Url;
 use crate::{
     clock::Clock,
     identity::{NeededClaims, ProviderName, ProviderTag},
+    outgoing,
     secret::Secret,
 };
 
@@ -104,13 +105,13 @@ impl Providers {
         redirect_uri: impl Fn(&ProviderName) -> String,
         clock: &Clock,
     ) -> Result<Self, BuildError> {
-        let system_roots = settings.iter().any(|one| one.ca.is_none()).then(http::system_roots);
+        let system_roots = settings.iter().any(|one| one.ca.is_none()).then(outgoing::system_roots);
         let mut providers = Self::default();
         for one in settings {
             let name = one.name.clone();
             let failed = |problem| BuildError { provider: name.clone(), problem };
             let roots = match &one.ca {
-                Some(pem) => http::roots_from(pem),
+                Some(pem) => outgoing::roots_from(pem),
                 None => system_roots.clone(),
             };
             let roots = roots.ok_or(BuildProblem::Ca).map_err(failed)?;

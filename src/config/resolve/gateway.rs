@@ -7,10 +7,11 @@ use http::HeaderName;
 use super::Reading;
 use crate::{
     config::{
+        addresses::{TrustedPeer, Upstream},
         leaf::Given as Value,
         raw::{Allow, Headers, Route},
         shape::dotted,
-        values::{EmailDomain, TrustedPeer, Upstream, as_read_upstream, header_name},
+        values::{EmailDomain, as_read_upstream, header_name},
     },
     gateway::settings::{
         ClaimHeader, HeaderSettings, PathPrefix, RouteSettings, Settings, TrustedProxies, UpstreamLimits,

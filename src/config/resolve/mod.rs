@@ -7,7 +7,7 @@ mod gateway;
 mod providers;
 mod sessions;
 
-use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
     Settings, environment, files,
@@ -29,9 +29,13 @@ pub(super) fn resolve(raw: Raw, said: &Said) -> Result<(Settings, Vec<String>), 
     };
     let settings = settings(raw, &mut reading);
     match settings {
-        Some(settings) if reading.problems.is_empty() => Ok((settings, reading.warnings)),
-        _ => Err(reading.problems),
+        Some(settings) if reading.problems.is_empty() => return Ok((settings, reading.warnings)),
+        Some(_) => {}
+        // Whoever returned `None` forgot to say why.
+        None if reading.problems.is_empty() => reading.problems.push(Problem::unforeseen("the configuration")),
+        None => {}
     }
+    Err(reading.problems)
 }
 
 fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
@@ -55,7 +59,7 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
     };
     let gateway = gateway::resolve(gateway, origin.clone(), upstream, reading);
     let needed = gateway.as_ref().map(|gateway| gateway::needed_claims(&gateway.headers, &gateway.routes));
-    let providers = providers::resolve(raw.providers, &needed.unwrap_or_default(), provider, reading);
+    let providers = providers::resolve(raw.providers, &needed.unwrap_or_default(), provider.as_ref(), reading);
     let sessions = sessions::resolve(raw.session, origin, reading);
     let filter = reading.required(raw.log.filter, "log.filter");
     let format = reading.required(raw.log.format, "log.format");
@@ -214,7 +218,7 @@ impl Reading<'_> {
         Some(size)
     }
 
-    fn within<T: PartialOrd + Display>(&mut self, key: &str, value: T, range: &RangeInclusive<T>, unit: &str) {
+    fn within(&mut self, key: &str, value: usize, range: &RangeInclusive<usize>, unit: &str) {
         if !range.contains(&value) {
             self.wrong(key, format!("is {value}{unit}; it must be {} to {}{unit}", range.start(), range.end()));
         }

@@ -7,11 +7,12 @@ use url::Url;
 use super::Reading;
 use crate::{
     config::{
+        addresses::{Issuer, ProviderUrl},
         files,
         leaf::Given,
         raw::Provider,
         shape::dotted,
-        values::{Issuer, ProviderUrl, Scope},
+        values::Scope,
     },
     identity::{NeededClaims, ProviderName},
     origin::is_loopback,
@@ -21,15 +22,14 @@ use crate::{
 pub(super) fn resolve(
     raw: BTreeMap<String, Provider>,
     needed: &NeededClaims,
-    limits: Option<Limits>,
+    limits: Option<&Limits>,
     reading: &mut Reading<'_>,
 ) -> Option<Vec<Settings>> {
     if raw.is_empty() {
         let what = "lacks a provider; one is required, with at least `issuer` and `client_id` (`[providers.NAME]`)";
         reading.missing("providers", what);
     }
-    let providers: Vec<_> =
-        raw.into_iter().map(|(name, raw)| provider(&name, raw, needed, limits.clone(), reading)).collect();
+    let providers: Vec<_> = raw.into_iter().map(|(name, raw)| provider(&name, raw, needed, limits, reading)).collect();
     let providers: Vec<Settings> = providers.into_iter().collect::<Option<_>>()?;
     let mut names = BTreeMap::new();
     for provider in &providers {
@@ -45,7 +45,7 @@ fn provider(
     name: &str,
     raw: Provider,
     needed: &NeededClaims,
-    limits: Option<Limits>,
+    limits: Option<&Limits>,
     reading: &mut Reading<'_>,
 ) -> Option<Settings> {
     let table = dotted("providers", name);
@@ -114,7 +114,7 @@ fn provider(
         ca: ca.map(Into::into),
         insecure_http: insecure_http?,
         insecure_unverified_email: insecure_unverified_email?,
-        limits: limits?,
+        limits: limits?.clone(),
     })
 }
 

@@ -78,23 +78,6 @@ pub struct ErrorPage<'a> {
     pub request_id: &'a str,
 }
 
-impl ErrorPage<'_> {
-    /// The browser comes back from every sign-in without our cookie, and another redirect would not change that.
-    #[must_use]
-    pub fn cookies_dropped(status: StatusCode, sign_in: Href, request_id: &str) -> ErrorPage<'_> {
-        ErrorPage {
-            status,
-            title: "Your browser did not keep the sign-in".into(),
-            cause: "You have signed in, but your browser did not send back the cookie that remembers it.".into(),
-            advice: "Allow cookies for this site, leave private browsing if it blocks them, make sure that the address begins with https, \
-                and sign in again."
-                .into(),
-            actions: vec![Action { label: "Sign in again".into(), href: sign_in }],
-            request_id,
-        }
-    }
-}
-
 /// A way on from an error.
 #[derive(Clone, Debug)]
 pub struct Action<'a> {

@@ -28,7 +28,6 @@ fn all(pages: &Pages, text: &str, path: &str) -> Vec<(&'static str, Page)> {
         ("sign-in without choice", pages.sign_in(&[])),
         ("error", pages.error(&error)),
         ("error without actions", pages.error(&ErrorPage { actions: vec![], ..error })),
-        ("cookies dropped", pages.error(&ErrorPage::cookies_dropped(StatusCode::BAD_REQUEST, href(), text))),
         ("signed out", pages.signed_out(&SignedOut { sign_in: href(), still_known_at: None })),
         ("signed out here", pages.signed_out(&SignedOut { sign_in: href(), still_known_at: Some(text) })),
         ("logout", pages.confirm_logout(&confirm)),
@@ -81,18 +80,6 @@ fn a_page_shows_what_it_was_given() {
     ] {
         let html = &shown.iter().find(|(name, _)| *name == page).unwrap().1.html;
         assert!(html.contains(contains), "{page} has no {contains}:\n{html}");
-    }
-}
-
-/// T-125.
-#[test]
-fn who_drops_cookies_is_told_so_and_can_try_again() {
-    let sign_in = Href::parse(PATH).unwrap();
-    let html = pages().error(&ErrorPage::cookies_dropped(StatusCode::BAD_REQUEST, sign_in, "01J9")).html;
-    for contains in
-        ["did not send back the cookie", "Allow cookies for this site", ">Sign in again</a>", "<code>01J9</code>"]
-    {
-        assert!(html.contains(contains), "{contains} is not in\n{html}");
     }
 }
 

@@ -1,0 +1,28 @@
+//! Everything that crosses a socket: the whole gateway between a real provider (our development provider, which can misbehave), an application that
+//! records bytes, and callers from a browser to a stranger with a raw socket. Tests carry the numbers of the cases they cover.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test that cannot go on should stop; and nothing here is anybody else's"
+)]
+
+mod behaviour;
+mod cookies;
+mod drain;
+mod framing;
+mod headers;
+mod http2;
+mod id_token;
+mod listeners;
+mod login_state;
+mod logs;
+mod provider_faults;
+mod reload;
+mod return_to;
+mod session;
+mod sign_in;
+mod support;
+mod target;
