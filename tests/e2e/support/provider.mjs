@@ -41,13 +41,14 @@ export async function startProvider({
   port,
   clients = [],
   claimsIn = 'userinfo',
+  claims = claimsOf,
   tls,
   secrets = { add() {} },
   host = 'localhost',
 } = {}) {
   port ??= await freePort();
   const issuer = `${tls ? 'https' : 'http'}://${host}:${port}`;
-  const provider = new Provider(issuer, configuration({ clients, claimsIn }));
+  const provider = new Provider(issuer, configuration({ clients, claimsIn, claims }));
   provider.proxy = false;
   report(provider, secrets);
 
@@ -72,7 +73,7 @@ export async function startProvider({
   };
 }
 
-function configuration({ clients, claimsIn }) {
+function configuration({ clients, claimsIn, claims }) {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   return {
     clients: clients.map((client) => ({
@@ -93,7 +94,7 @@ function configuration({ clients, claimsIn }) {
     scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
     // OpenID Connect Core §5.4: with an access token in hand, these claims belong to userinfo. Many providers put them in the ID token.
     conformIdTokenClaims: claimsIn === 'userinfo',
-    findAccount: (_ctx, login) => ({ accountId: login, claims: () => claimsOf(login) }),
+    findAccount: (_ctx, login) => ({ accountId: login, claims: () => claims(login) }),
     features: { devInteractions: { enabled: true }, introspection: { enabled: true }, revocation: { enabled: true } },
     ttl: { AccessToken: HOUR, AuthorizationCode: 60, IdToken: HOUR, RefreshToken: HOUR, Interaction: HOUR, Session: HOUR, Grant: HOUR },
   };

@@ -1,0 +1,1 @@
+"""Doorward beside its peers: see benches/run."""
