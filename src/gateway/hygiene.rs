@@ -36,6 +36,8 @@ pub(super) struct Clean {
 #[derive(Debug)]
 pub(super) struct Hygiene {
     identity: Box<[Box<str>]>,
+    /// The [`initial`]s of all of them.
+    initials: u64,
     trusted: TrustedProxies,
     proto: HeaderValue,
     header_bytes: usize,
@@ -75,19 +77,6 @@ const BELIEVED: &[&str] = &[
     "forwarded",
 ];
 
-/// Fields of one hop (RFC 9110 §7.6.1); `Connection`, `Upgrade` and `TE` are seen to by name.
-const HOP_BY_HOP: [HeaderName; 6] = [
-    header::CONNECTION,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::PROXY_AUTHORIZATION,
-];
-pub(super) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-pub(super) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-
 impl Hygiene {
     /// `identity` are the configured identity headers.
     #[must_use]
@@ -98,9 +87,15 @@ impl Hygiene {
         header_bytes: usize,
     ) -> Self {
         let configured = identity.map(|name| canonical(name.as_str()).into());
-        let identity = configured.chain(BELIEVED.iter().map(|name| Box::from(*name))).collect();
+        let identity: Box<[Box<str>]> = configured.chain(BELIEVED.iter().map(|name| Box::from(*name))).collect();
+        // A sign may stand for a `-` at the beginning too.
+        let bytes = identity.iter().filter_map(|name| name.bytes().next()).map(|byte| match byte {
+            b'-' => u64::MAX,
+            byte => initial(byte),
+        });
+        let initials = bytes.fold(0, |all, one| all | one);
         let proto = HeaderValue::from_static(if origin.is_https() { "https" } else { "http" });
-        Self { identity, trusted, proto, header_bytes }
+        Self { identity, initials, trusted, proto, header_bytes }
     }
 
     /// Checks and cleans `request`, which came from `peer`.
@@ -126,27 +121,19 @@ impl Hygiene {
         // HTTP/2 names the host in the target only, port included.
         let named = parts.uri.authority().map_or(&*host, |authority| authority.as_str());
         let forwarded = forwarded(&parts.headers, named, peer, &self.trusted, &self.proto)?;
-        self.strip(&mut parts.headers);
+        drop_fields(&mut parts.headers, |name| self.is_identity(name));
         Ok(Clean { parts, body, host: forwarded.canonical_host(host), forwarded, is_websocket })
     }
 
-    fn strip(&self, headers: &mut HeaderMap) {
-        let named = named_by_connection(headers);
-        for name in named.iter().chain(&HOP_BY_HOP).chain([&KEEP_ALIVE, &PROXY_CONNECTION, &HTTP2_SETTINGS]) {
-            headers.remove(name);
-        }
-        // Nearly always nothing is found: one look at each name, and a list is made only then.
-        if headers.keys().any(|name| self.is_identity(name)) {
-            let found: Vec<HeaderName> = headers.keys().filter(|name| self.is_identity(name)).cloned().collect();
-            for name in found {
-                headers.remove(name);
-            }
-        }
-    }
-
     fn is_identity(&self, name: &HeaderName) -> bool {
-        self.identity.iter().any(|identity| alike(identity, name.as_str()))
+        let first = name.as_str().bytes().next().unwrap_or_default();
+        self.initials & initial(first) != 0 && self.identity.iter().any(|identity| alike(identity, name.as_str()))
     }
+}
+
+/// A bit for a first byte: few headers begin as an identity header does, and the others are told by this alone.
+fn initial(byte: u8) -> u64 {
+    1 << (byte % 64)
 }
 
 impl Clean {
@@ -201,8 +188,34 @@ fn canonical(name: &str) -> String {
     name.chars().map(one).collect()
 }
 
+/// Takes the fields of one hop out of a message, and those that `also` names. One look at each name, as this is on the way of every request.
+pub(super) fn drop_fields(headers: &mut HeaderMap, also: impl Fn(&HeaderName) -> bool) {
+    let named = named_by_connection(headers);
+    let goes = |name: &&HeaderName| is_hop_by_hop(name.as_str()) || also(name) || named.contains(name);
+    let gone: Vec<HeaderName> = headers.keys().filter(goes).cloned().collect();
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
+/// Fields of one hop (RFC 9110 §7.6.1). What a WebSocket needs of them is set anew.
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "upgrade"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "keep-alive"
+            | "http2-settings"
+    )
+}
+
 /// The fields of one hop that a message names itself (RFC 9110 §7.6.1), without those that are not a peer's to name.
-pub(super) fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     headers
         .get_all(header::CONNECTION)
         .iter()
@@ -277,20 +290,19 @@ pub(super) fn canonical_host(text: &str) -> Option<Box<str>> {
 
 /// RFC 6455 §4.1: GET, HTTP/1.1, `Connection` naming `upgrade`, `Upgrade` naming `websocket` and nothing else.
 fn wants_websocket(parts: &request::Parts) -> bool {
-    let one = |name| {
-        let mut values = parts.headers.get_all(name).iter();
-        values.next().filter(|_| values.next().is_none())
-    };
+    let mut upgrade = parts.headers.get_all(header::UPGRADE).iter();
+    // Nearly always there is none, and nothing else needs to be looked at.
+    let (Some(protocol), None) = (upgrade.next(), upgrade.next()) else { return false };
     let names_upgrade = parts.headers.get_all(header::CONNECTION).iter().any(|value| {
         value.as_bytes().split(|&b| b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
     });
     let has_body = parts.headers.contains_key(header::TRANSFER_ENCODING)
         || parts.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    parts.version == Version::HTTP_11
+    protocol.as_bytes().eq_ignore_ascii_case(b"websocket")
+        && parts.version == Version::HTTP_11
         && parts.method == Method::GET
         && names_upgrade
         && !has_body
-        && one(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 #[cfg(test)]

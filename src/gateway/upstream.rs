@@ -21,7 +21,7 @@ use url::Url;
 
 use super::{
     authorise::Permit,
-    hygiene::{self, Clean, KEEP_ALIVE, PROXY_CONNECTION},
+    hygiene::{self, Clean},
     identity_headers,
     settings::{HeaderSettings, UpstreamLimits},
 };
@@ -177,14 +177,7 @@ fn is_callers_fault(error: &(dyn StdError + 'static)) -> bool {
 #[must_use]
 pub(super) fn answer(mut response: Response<Incoming>, sessions: &Sessions) -> Response<Body> {
     let headers = response.headers_mut();
-    for name in hygiene::named_by_connection(headers) {
-        headers.remove(name);
-    }
-    for name in
-        [header::CONNECTION, header::TE, header::TRANSFER_ENCODING, header::UPGRADE, KEEP_ALIVE, PROXY_CONNECTION]
-    {
-        headers.remove(name);
-    }
+    hygiene::drop_fields(headers, |_| false);
     if headers.get_all(header::SET_COOKIE).iter().any(|cookie| sessions.is_ours(cookie)) {
         let kept: Vec<HeaderValue> =
             headers.get_all(header::SET_COOKIE).iter().filter(|cookie| !sessions.is_ours(cookie)).cloned().collect();

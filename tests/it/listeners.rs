@@ -56,7 +56,7 @@ async fn over_tls_the_cookies_are_bound_to_the_host() {
     strict(attributes);
 
     let mut browser = Browser::new();
-    let page = browser.to_provider(login.header("location")).await;
+    let page = browser.reach_provider(login.header("location")).await;
     let callback = browser.choose(&page, &[("person", "ada")]).await;
     let target = callback.strip_prefix(PUBLIC).unwrap();
     let back = caller.ask(ask(&format!("GET {target}"), &format!("Cookie: {cookie}\r\n"))).await;

@@ -29,9 +29,9 @@ fn with(url: &str, name: &str, value: &str) -> String {
 async fn a_callback_counts_only_in_the_browser_that_began() {
     let gate = Gate::start().await;
     let mut browser = Browser::new();
-    let callback = browser.to_callback(&gate.url("/x"), "ada").await;
+    let callback = browser.begin(&gate.url("/x"), "ada").await;
     let mut busy = Browser::new();
-    busy.to_provider(&gate.url("/mine")).await;
+    busy.reach_provider(&gate.url("/mine")).await;
 
     for (what, mut victim) in [("without a cookie", Browser::new()), ("with another login's cookie", busy)] {
         let answer = victim.get(&callback).await;
@@ -48,7 +48,7 @@ async fn a_callback_counts_only_in_the_browser_that_began() {
 async fn a_callback_that_lacks_something_is_a_page() {
     let gate = Gate::start().await;
     let mut browser = Browser::new();
-    let callback = browser.to_callback(&gate.url("/x"), "ada").await;
+    let callback = browser.begin(&gate.url("/x"), "ada").await;
     let state = parameter(&callback, "state");
     let huge = "A".repeat(7_000);
     for query in [
@@ -89,7 +89,7 @@ async fn a_callback_that_lacks_something_is_a_page() {
 async fn a_refusal_of_the_provider_is_told() {
     let gate = Gate::start().await;
     let mut browser = Browser::new();
-    let refused = browser.to_callback(&gate.url("/x?y"), "refuse").await;
+    let refused = browser.begin(&gate.url("/x?y"), "refuse").await;
     assert_eq!(parameter(&refused, "error"), "access_denied");
     let refused = with(&refused, "error_description", "<script>alert(1)</script>");
     let answer = browser.get(&refused).await;
@@ -135,7 +135,7 @@ async fn a_posted_callback_is_a_form_or_nothing() {
     }
     // As a form it works like a query (`response_mode=form_post`).
     let mut browser = Browser::new();
-    let url = browser.to_callback(&gate.url("/x"), "ada").await;
+    let url = browser.begin(&gate.url("/x"), "ada").await;
     let fields = parameters(&url);
     let fields: Vec<_> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
     let back = browser.post(&callback, &fields).await;
@@ -149,7 +149,7 @@ async fn twenty_tabs_cost_one_cookie_and_all_finish() {
     let mut browser = Browser::new();
     let mut callbacks = Vec::new();
     for tab in 0..20 {
-        callbacks.push(browser.to_callback(&gate.url(&format!("/tab/{tab}?q=%2F")), "ada").await);
+        callbacks.push(browser.begin(&gate.url(&format!("/tab/{tab}?q=%2F")), "ada").await);
         let favicon = [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
         assert_eq!(browser.send(Method::GET, &gate.url("/favicon.ico"), &favicon, "").await.status, 401);
         let xhr = [("x-requested-with", "XMLHttpRequest"), ("accept", "*/*")];
@@ -175,7 +175,7 @@ async fn tabs_that_begin_at_once_all_find_their_way() {
     let mut cookies = Vec::new();
     for tab in 0..10 {
         let mut alone = Browser::new();
-        callbacks.push(alone.to_callback(&gate.url(&format!("/tab/{tab}")), "ada").await);
+        callbacks.push(alone.begin(&gate.url(&format!("/tab/{tab}")), "ada").await);
         cookies.push(alone.cookie(&gate, "doorward-login").unwrap().to_owned());
     }
     // The last answer's cookie is the one that stays.
@@ -236,7 +236,7 @@ async fn a_link_adds_nothing_to_what_the_provider_is_asked() {
 async fn the_same_callback_twice_redeems_nothing_twice() {
     let gate = Gate::start().await;
     let mut browser = Browser::new();
-    let callback = browser.to_callback(&gate.url("/x"), "ada").await;
+    let callback = browser.begin(&gate.url("/x"), "ada").await;
     let before = browser.clone();
     assert_eq!(browser.get(&callback).await.header("location"), "/x");
     let again = browser.get(&callback).await;
@@ -256,7 +256,7 @@ async fn a_login_has_its_time() {
     let gate = Gate::with(&[("session.login_timeout", "10m")]).await;
     for (passed, status) in [(599, 303), (600, 400), (660, 400)] {
         let mut browser = Browser::new();
-        let page = browser.to_provider(&gate.url("/x")).await;
+        let page = browser.reach_provider(&gate.url("/x")).await;
         gate.advance(Duration::from_secs(passed));
         let callback = browser.choose(&page, &[("person", "ada")]).await;
         let back = browser.get(&callback).await;
@@ -274,7 +274,7 @@ async fn another_gateways_login_is_none_of_ours() {
     let stopped = gate.replica(&[("session.login_timeout", "1s")]).await;
     for replica in [&other_key, &stopped] {
         let mut browser = Browser::new();
-        let callback = browser.to_callback(&gate.url("/x"), "ada").await;
+        let callback = browser.begin(&gate.url("/x"), "ada").await;
         gate.advance(Duration::from_secs(1));
         browser.moves(&gate, replica);
         let back = browser.get(&callback).await;
@@ -282,7 +282,7 @@ async fn another_gateways_login_is_none_of_ours() {
     }
     let other = Gate::start().await;
     let mut browser = Browser::new();
-    let callback = browser.to_callback(&gate.url("/x"), "ada").await;
+    let callback = browser.begin(&gate.url("/x"), "ada").await;
     let cookie = browser.cookie(&gate, "doorward-login").unwrap().to_owned();
     browser.set_cookie(&other, "doorward-login", &cookie);
     let back = browser.get(&callback.replace(&gate.address.to_string(), &other.address.to_string())).await;
@@ -295,7 +295,7 @@ async fn another_gateways_login_is_none_of_ours() {
 async fn a_tampered_login_is_none() {
     let gate = Gate::start().await;
     let mut browser = Browser::new();
-    let callback = browser.to_callback(&gate.url("/x"), "ada").await;
+    let callback = browser.begin(&gate.url("/x"), "ada").await;
     let state = parameter(&callback, "state");
     for at in (0..state.len()).step_by(3) {
         let mut changed = state.clone().into_bytes();
@@ -320,7 +320,7 @@ async fn a_hundred_logins_at_once_do_not_mix() {
         let (gate, replica) = (std::sync::Arc::clone(&gate), std::sync::Arc::clone(&replica));
         logins.spawn(async move {
             let mut browser = Browser::new();
-            let page = browser.to_provider(&gate.url(&format!("/{n}"))).await;
+            let page = browser.reach_provider(&gate.url(&format!("/{n}"))).await;
             let sub = format!("user-{n}");
             let fields =
                 [("person", "other"), ("sub", &*sub), ("email", ""), ("name", ""), ("groups", ""), ("claims", "")];
@@ -355,7 +355,7 @@ async fn the_answer_of_another_provider_is_none() {
     assert!(chooser.body.contains("provider=dev") && chooser.body.contains("provider=other"), "{chooser:?}");
     assert_eq!(browser.get(&gate.url("/_auth/login?provider=nobody")).await.status, 404);
 
-    let callback = browser.to_callback(&gate.url("/_auth/login?rd=%2Fx&provider=dev"), "ada").await;
+    let callback = browser.begin(&gate.url("/_auth/login?rd=%2Fx&provider=dev"), "ada").await;
     let mixed = callback.replace("/callback/dev", "/callback/other");
     let answer = browser.get(&mixed).await;
     assert_eq!((answer.status.as_u16(), gate.token_requests()), (400, 0), "{answer:?}");
@@ -368,7 +368,7 @@ async fn the_answer_of_another_provider_is_none() {
         ("none, though promised", callback.split("&iss=").next().unwrap().to_owned()),
     ] {
         let mut browser = Browser::new();
-        let fresh = browser.to_callback(&gate.url("/_auth/login?rd=%2Fx&provider=dev"), "ada").await;
+        let fresh = browser.begin(&gate.url("/_auth/login?rd=%2Fx&provider=dev"), "ada").await;
         let forged = with(&with(&forged, "state", &parameter(&fresh, "state")), "code", &parameter(&fresh, "code"));
         let answer = browser.get(&forged).await;
         assert_eq!((answer.status.as_u16(), gate.token_requests()), (400, 0), "{what}: {answer:?}");

@@ -5,18 +5,22 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on should stop"
+    unreachable_pub,
+    reason = "a test that cannot go on should stop; and nothing here is anybody else's"
 )]
 
 mod behaviour;
+mod cookies;
 mod drain;
 mod framing;
 mod headers;
 mod http2;
+mod id_token;
 mod listeners;
 mod login_state;
 mod logs;
 mod provider_faults;
+mod reload;
 mod return_to;
 mod session;
 mod sign_in;

@@ -221,7 +221,7 @@ async fn the_providers_expires_in_does_not_matter() {
 async fn a_changed_cookie_is_no_session() {
     let gate = Gate::start().await;
     let mut browser = Browser::new();
-    let callback = browser.to_callback(&gate.url("/"), "ada").await;
+    let callback = browser.begin(&gate.url("/"), "ada").await;
     let state =
         url::Url::parse(&callback).unwrap().query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     browser.get(&callback).await;
@@ -271,7 +271,7 @@ async fn a_session_cookie_is_no_login_cookie() {
     let gate = Gate::start().await;
     let session = gate.signed_in("ada").await.cookie(&gate, "doorward").unwrap().to_owned();
     let mut browser = Browser::new();
-    let callback = browser.to_callback(&gate.url("/"), "grace").await;
+    let callback = browser.begin(&gate.url("/"), "grace").await;
     let asked = gate.token_requests();
     browser.set_cookie(&gate, "doorward-login", &session);
     assert_eq!(browser.get(&callback).await.status, 400);
@@ -286,7 +286,7 @@ async fn keys_rotate_without_anybody_noticing() {
     let gate = Gate::with(&[("session.key", KEY)]).await;
     let mut browser = gate.signed_in("ada").await;
     let mut tab = Browser::new();
-    let open = tab.to_callback(&gate.url("/open"), "grace").await;
+    let open = tab.begin(&gate.url("/open"), "grace").await;
 
     let rotated = gate.replica(&[("session.key", NEW_KEY), ("session.previous_keys", KEY)]).await;
     browser.moves(&gate, &rotated);

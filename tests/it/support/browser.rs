@@ -154,7 +154,7 @@ impl Browser {
 
     /// Begins at `url` of `gate` and signs in as `person` at its provider; the answer is the callback's.
     pub async fn sign_in_at(&mut self, url: &str, person: &str) -> Answer {
-        let callback = self.to_callback(url, person).await;
+        let callback = self.begin(url, person).await;
         self.get(&callback).await
     }
 
@@ -164,13 +164,13 @@ impl Browser {
     }
 
     /// Up to the callback's URL, which is not visited.
-    pub async fn to_callback(&mut self, url: &str, person: &str) -> String {
-        let page = self.to_provider(url).await;
+    pub async fn begin(&mut self, url: &str, person: &str) -> String {
+        let page = self.reach_provider(url).await;
         self.choose(&page, &[("person", person)]).await
     }
 
     /// Up to the provider's page of people.
-    pub async fn to_provider(&mut self, url: &str) -> Answer {
+    pub async fn reach_provider(&mut self, url: &str) -> Answer {
         let mut answer = self.get(url).await;
         for _ in 0..3 {
             if answer.status.is_redirection() {
@@ -196,7 +196,7 @@ impl Browser {
 
     /// As someone else, with these claims.
     pub async fn sign_in_with(&mut self, gate: &Gate, sub: &str, claims: &serde_json::Value) -> Answer {
-        let page = self.to_provider(&gate.url("/")).await;
+        let page = self.reach_provider(&gate.url("/")).await;
         let fields = [
             ("person", "other"),
             ("sub", sub),

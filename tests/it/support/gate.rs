@@ -1,6 +1,11 @@
 //! The gateway under test: the whole of it, on a free port, configured as operators do.
 
-use std::{io::Write as _, net::SocketAddr, time::Duration};
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use doorward::{
     app::App,
@@ -40,6 +45,8 @@ pub struct Gate {
     pub stop: CancellationToken,
     /// The operator's listener, when `admin.listen` asks for one.
     pub admin: Option<SocketAddr>,
+    /// What the next reload finds.
+    next: Arc<Mutex<Option<config::Settings>>>,
     served: JoinHandle<()>,
 }
 
@@ -77,8 +84,10 @@ impl Gate {
         let app = App::on(listener.into(), settings, clock.clone()).unwrap();
         let stop = CancellationToken::new();
         let admin = app.admin_address();
-        let served = tokio::spawn(app.run(stop.clone(), || None));
-        Self { address, provider, upstream, clock, stop, admin, served }
+        let next = Arc::new(Mutex::new(None));
+        let reload = Arc::clone(&next);
+        let served = tokio::spawn(app.run(stop.clone(), move || reload.lock().unwrap().take()));
+        Self { address, provider, upstream, clock, stop, admin, next, served }
     }
 
     /// A second gateway for the same public address, provider and application: another replica, or the same one after a restart.
@@ -87,6 +96,25 @@ impl Gate {
         let public = format!("http://{}", self.address);
         let more: Vec<_> = [("public_url", &*public)].iter().chain(more).copied().collect();
         Self::beside(listener, self.provider.clone(), self.upstream.clone(), self.clock.clone(), &more)
+    }
+
+    /// What it would be told with these settings.
+    pub fn settings(&self, more: &[(&str, &str)]) -> config::Settings {
+        load(&format!("http://{}", self.address), &self.provider, &self.upstream, more)
+    }
+
+    /// Tells the process to reload (all gateways in it, of which only this one finds something new) and waits until this one has looked.
+    pub async fn reload(&self, settings: config::Settings) {
+        *self.next.lock().unwrap() = Some(settings);
+        let this = std::process::id().to_string();
+        let told = std::process::Command::new("kill").args(["-HUP", &this]).status().unwrap();
+        assert!(told.success());
+        soon(async {
+            while self.next.lock().unwrap().is_some() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     /// Our own address of `path`.

@@ -2,11 +2,11 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
-use tracing::{level_filters::LevelFilter, subscriber::DefaultGuard};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::{Dispatch, level_filters::LevelFilter, subscriber::DefaultGuard};
+use tracing_subscriber::{Registry, fmt::MakeWriter};
 
 pub struct Log {
     written: Written,
@@ -19,6 +19,10 @@ struct Written(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Begins to listen, at every level.
     pub fn capture() -> Self {
+        // With a single subscriber in the process, tracing asks whichever thread comes by a log line first whether anybody listens, and
+        // keeps the answer for all threads. Two that stay make it ask every subscriber.
+        static OTHERS: LazyLock<[Dispatch; 2]> = LazyLock::new(|| [(); 2].map(|()| Dispatch::new(Registry::default())));
+        LazyLock::force(&OTHERS);
         let written = Written::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(LevelFilter::TRACE)
