@@ -67,6 +67,9 @@ async function answer(request, response, streams) {
       return;
     case '/download':
       return sendDownload(Number(searchParams.get('bytes')), response);
+    case '/silence':
+      request.resume();
+      return;
     case '/events':
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
       response.flushHeaders();
