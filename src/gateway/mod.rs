@@ -29,7 +29,7 @@ use crate::{
 };
 use hygiene::{Clean, Hygiene};
 use reply::{Rejection, Replies};
-use route::{Destination, Route, Table};
+use route::{Destination, Table};
 use settings::Settings;
 use upstream::Upstream;
 use wants::Wants;
@@ -106,37 +106,25 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Response<Body>, Rejection> {
         let now = self.clock.now();
-        let request = self.hygiene.clean(request, on.peer)?; // 1
-        match self.routes.find(&request)? {
+        let mut request = self.hygiene.clean(request, on.peer)?; // 1
+        let route = match self.routes.find(&request)? {
             // 2
-            Destination::Endpoint => self.endpoint(request, now, record).await,
-            Destination::Route(route) => self.forward(request, route, on, now, record).await,
-        }
-    }
-
-    async fn forward(
-        &self,
-        mut request: Clean,
-        route: &Route,
-        on: &Connection,
-        now: UnixTime,
-        record: &mut Record,
-    ) -> Result<Response<Body>, Rejection> {
+            Destination::Route(route) => route,
+            // Boxed: rare, and every other request would have to make room for it.
+            Destination::Endpoint => return Box::pin(self.endpoint(request, now, record)).await,
+        };
         record.route(&route.name);
         let caller = authenticate::caller(&request, route, &self.sessions, &self.providers, now); // 3
         let permit = authorise::permit(route, caller)?; // 4
         let upgrade = request.upgrade();
-        let response = upstream::send(request, &permit, &self.settings.headers, &self.sessions) // 5, 6
-            .await
-            .map_err(Rejection::Upstream)?;
-        let mut response = match upgrade {
-            Some(caller) if upgrade::is_switch(&response) => {
-                upgrade::tunnel(response, caller, self.settings.upstream.tunnel_idle_timeout, on.cut.clone())
-            }
-            _ if upgrade::is_switch(&response) => Err(upstream::UpstreamError::Upgrade),
-            _ => Ok(upstream::answer(response, &self.sessions)),
-        }
-        .map_err(Rejection::Upstream)?;
+        let sending = upstream::send(request, &permit, &self.settings.headers, &self.sessions); // 5, 6
+        let response = sending.await.map_err(Rejection::Upstream)?;
+        let mut response = if upgrade::is_switch(&response) {
+            let idle = self.settings.upstream.tunnel_idle_timeout;
+            upgrade::tunnel(response, upgrade, idle, on.cut.clone()).map_err(Rejection::Upstream)?
+        } else {
+            upstream::answer(response, &self.sessions)
+        };
         if let Some(session) = permit.caller() {
             self.keep_alive(session, &mut response, now);
         }

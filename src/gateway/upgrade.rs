@@ -27,16 +27,14 @@ use crate::body::Body;
 /// Answers 101 to the caller and joins `caller` with the application's connection.
 ///
 /// # Errors
-/// [`UpstreamError::Upgrade`] when the application switched to anything but WebSocket.
+/// [`UpstreamError::Upgrade`] when the application switched to anything but WebSocket, or nobody had asked for one.
 pub(super) fn tunnel(
     mut response: Response<Incoming>,
-    caller: OnUpgrade,
+    caller: Option<OnUpgrade>,
     idle: Duration,
     cut: CancellationToken,
 ) -> Result<Response<Body>, UpstreamError> {
-    if !is_websocket(response.headers()) {
-        return Err(UpstreamError::Upgrade);
-    }
+    let Some(caller) = caller.filter(|_| is_websocket(response.headers())) else { return Err(UpstreamError::Upgrade) };
     let upstream = hyper::upgrade::on(&mut response);
     tokio::spawn(async move {
         let join = async {

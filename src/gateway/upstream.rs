@@ -100,16 +100,17 @@ impl Upstream {
     }
 }
 
-/// Sends `request` with the identity of `permit` and returns the answer's head; its body streams.
+/// Sends `request` with the identity of `permit`; the future is the answer's head, whose body streams. It holds no request any more: what
+/// waits for an application should be small.
 ///
 /// # Errors
 /// [`UpstreamError`]; the application may have seen the request unless it is [`UpstreamError::Connect`].
-pub(super) async fn send(
+pub(super) fn send(
     request: Clean,
     permit: &Permit<'_>,
     headers: &HeaderSettings,
     sessions: &Sessions,
-) -> Result<Response<Incoming>, UpstreamError> {
+) -> impl Future<Output = Result<Response<Incoming>, UpstreamError>> + use<> {
     let upstream = &permit.route().upstream;
     let wants_websocket = request.wants_websocket();
     let (mut parts, body, forwarded) = request.into_parts();
@@ -138,12 +139,15 @@ pub(super) async fn send(
     parts.version = Version::HTTP_11;
 
     let answer = upstream.client.request(Request::from_parts(parts, RequestBody(body)));
-    match tokio::time::timeout(upstream.response_timeout, answer).await {
-        Err(_) => Err(UpstreamError::Timeout),
-        Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
-        Ok(Err(error)) if is_callers_fault(&error) => Err(UpstreamError::RequestBody(error)),
-        Ok(Err(error)) => Err(UpstreamError::Broken(error)),
-        Ok(Ok(response)) => Ok(response),
+    let answer = tokio::time::timeout(upstream.response_timeout, answer);
+    async move {
+        match answer.await {
+            Err(_) => Err(UpstreamError::Timeout),
+            Ok(Err(error)) if error.is_connect() => Err(UpstreamError::Connect(error)),
+            Ok(Err(error)) if is_callers_fault(&error) => Err(UpstreamError::RequestBody(error)),
+            Ok(Err(error)) => Err(UpstreamError::Broken(error)),
+            Ok(Ok(response)) => Ok(response),
+        }
     }
 }
 
