@@ -86,6 +86,20 @@ describe('signing in', () => {
     await context.close();
   });
 
+  // a browser that restores its windows asks for all of them before it has any answer, so each brings a login cookie: the last one stays
+  test('two tabs that began before the browser had a login cookie both land on their own page', async () => {
+    const context = await stranger();
+    const [left, right] = [await context.newPage(), await context.newPage()];
+    await left.goto(`${world.publicUrl}/left?1`);
+    await context.clearCookies({ domain: '127.0.0.1', name: 'doorward-login' });
+    await right.goto(`${world.publicUrl}/right?2`);
+    await signIn(left, 'alice', world.publicUrl);
+    assert.equal(left.url(), `${world.publicUrl}/left?1`);
+    await signIn(right, 'alice', world.publicUrl);
+    assert.equal(right.url(), `${world.publicUrl}/right?2`);
+    await context.close();
+  });
+
   // T-044
   test('tabs that finish in reverse order all land on their own pages and leave no pile of cookies', async () => {
     const context = await stranger();

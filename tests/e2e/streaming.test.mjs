@@ -7,6 +7,7 @@ import http from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { sessionCookie } from './support/browser.mjs';
 import { checksum, pieces } from './support/content.mjs';
@@ -88,7 +89,7 @@ describe('bodies', () => {
   });
 
   // T-113
-  test('a caller who asks first (100-continue) hears from the application before sending', async () => {
+  test('a caller who asks first (100-continue) is told to go on', async () => {
     const accepted = send('/upload', { headers: { 'content-length': MIB, expect: '100-continue' } });
     const answered = soon(accepted, 'response', { seconds: 120 });
     await soon(accepted, 'continue');
@@ -151,5 +152,45 @@ describe('bodies', () => {
     response.on('error', () => {});
     request.destroy();
     await until('the application to notice', () => world.application.streams.size === 0);
+  });
+});
+
+// T-112, T-113: a limit on waiting for an application is none on how long people take to send, or it to answer
+describe('slow bodies, with an application that has a second to begin its answer', () => {
+  let world;
+  let cookie;
+  before(async () => {
+    world = await startWorld({ env: { DOORWARD_LIMITS__UPSTREAM_RESPONSE_TIMEOUT: '1s' } });
+    cookie = await sessionCookie(world.publicUrl, 'alice', { secrets: world.secrets });
+  });
+  after(() => world?.stop());
+
+  async function* slowly(chunks) {
+    for (let number = 0; number < chunks; number++) {
+      yield Buffer.alloc(1000, `${number}`);
+      await pause(250);
+    }
+  }
+
+  test('an upload that takes longer arrives', async () => {
+    const request = http.request(`${world.publicUrl}/upload`, { method: 'PUT', agent: false, headers: { cookie, 'content-length': 10_000 } });
+    const answered = soon(request, 'response');
+    await pipeline(Readable.from(slowly(10)), request).catch(() => {});
+    const [response] = await answered;
+    assert.equal(response.statusCode, 200);
+    assert.equal(JSON.parse(Buffer.concat(await response.toArray()).toString()).bytes, 10_000);
+  });
+
+  test('an answer that takes longer arrives', async () => {
+    const request = http.get(`${world.publicUrl}/events`, { agent: false, headers: { cookie } });
+    const [response] = await soon(request, 'response');
+    const [stream] = world.application.streams;
+    await pipeline(Readable.from(slowly(10)), stream);
+    assert.equal(Buffer.concat(await response.toArray()).length, 10_000);
+  });
+
+  test('an application that says nothing is 504', async () => {
+    const answer = await ask(`${world.publicUrl}/silence`, { method: 'POST', body: 'x', headers: { cookie } });
+    assert.equal(answer.status, 504);
   });
 });

@@ -82,6 +82,16 @@ describe('with TLS', () => {
     const protocol = await page.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol);
     assert.equal(protocol, 'h2');
 
+    // the page came over HTTP/2, its WebSocket needs a connection of its own that speaks HTTP/1.1
+    const echoed = await page.evaluate((url) => new Promise((resolve, reject) => {
+      const socket = new WebSocket(url);
+      socket.onopen = () => socket.send('over TLS');
+      socket.onmessage = ({ data }) => resolve(data);
+      socket.onerror = () => reject(new Error('the socket did not open'));
+    }), `${world.publicUrl.replace('https', 'wss')}/socket`);
+    assert.equal(echoed, 'over TLS');
+    assert.deepEqual(world.application.seen.find(({ target }) => target === '/socket').all('x-user'), ['alice']);
+
     await page.goto(`${world.publicUrl}/_auth/logout`);
     await page.getByRole('button', { name: 'Yes, sign me out' }).click();
     await page.waitForURL(`${world.publicUrl}/_auth/signed-out**`);

@@ -62,11 +62,14 @@ async function answer(request, response, streams) {
       return takeUpload(request, response);
     case '/refuse':
       // politely: the answer first, and what is still coming is taken from the wire, or the answer could get lost on its way
-      response.writeHead(413, { connection: 'close', 'content-type': 'text/plain' }).end('too large');
+      response.writeHead(413, { 'content-type': 'text/plain' }).end('too large');
       request.resume();
       return;
     case '/download':
       return sendDownload(Number(searchParams.get('bytes')), response);
+    case '/silence':
+      request.resume();
+      return;
     case '/events':
       response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
       response.flushHeaders();
