@@ -194,13 +194,15 @@ impl Reloading {
 
 /// The request path and everything on it.
 fn gateway(settings: &Settings, sessions: Arc<Sessions>, clock: Clock) -> Result<Gateway, StartError> {
+    let roots = outgoing::system_roots();
     let origin = settings.gateway.origin.clone();
     let links = Links::new(origin.clone(), settings.gateway.prefix.as_str());
     let pages = Arc::new(Pages::new(&origin)?);
-    let providers = Arc::new(Providers::new(settings.providers.clone(), |name| links.callback_uri(name), &clock)?);
+    let providers =
+        Arc::new(Providers::new(settings.providers.clone(), |name| links.callback_uri(name), &roots, &clock)?);
     let endpoints =
         Endpoints::new(origin, links, pages, Arc::clone(&sessions), Arc::clone(&providers), settings.sessions.max_age);
-    let tls = outgoing::tls(outgoing::system_roots())?;
+    let tls = outgoing::tls(roots)?;
     let header_bytes = settings.server.limits.header_bytes;
     Ok(Gateway::new(settings.gateway.clone(), header_bytes, &tls, sessions, providers, endpoints, clock)?)
 }

@@ -73,7 +73,7 @@ pub(crate) async fn run(
         );
     }
     println!("Development mode: loopback only, anyone can sign in as anyone.\n\n    {public}\n");
-    app.run(stop, || None).await;
+    Box::pin(app.run(stop, || None)).await;
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }

@@ -6,7 +6,7 @@ mod develop;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use doorward::{app::App, clock::Clock, config, providers::Providers, telemetry};
+use doorward::{app::App, clock::Clock, config, outgoing, providers::Providers, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -101,7 +101,7 @@ fn serve(args: &ConfigArgs) -> ExitCode {
             Ok(app) => app,
             Err(error) => return fail(&error),
         };
-        app.run(stop_signal(), move || reload(&args)).await;
+        Box::pin(app.run(stop_signal(), move || reload(&args))).await;
         ExitCode::SUCCESS
     })
 }
@@ -129,7 +129,7 @@ fn develop(args: &ConfigArgs) -> ExitCode {
     }
     let args = args.clone();
     on_runtime(None, async move {
-        match develop::run(args.listen.as_deref(), args.upstream, stop_signal()).await {
+        match Box::pin(develop::run(args.listen.as_deref(), args.upstream, stop_signal())).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&*error),
         }
@@ -150,11 +150,15 @@ fn check(args: &ConfigArgs, online: bool) -> ExitCode {
     }
     on_runtime(Some(1), async move {
         // Nobody is sent back here: the redirect URIs do not matter.
-        let providers =
-            match Providers::new(loaded.settings.providers, |_| "https://localhost/".to_owned(), &Clock::system()) {
-                Ok(providers) => providers,
-                Err(error) => return fail(&error),
-            };
+        let providers = match Providers::new(
+            loaded.settings.providers,
+            |_| "https://localhost/".to_owned(),
+            &outgoing::system_roots(),
+            &Clock::system(),
+        ) {
+            Ok(providers) => providers,
+            Err(error) => return fail(&error),
+        };
         let mut code = ExitCode::SUCCESS;
         for provider in providers.iter() {
             match provider.probe().await {

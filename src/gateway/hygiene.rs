@@ -20,7 +20,7 @@ use super::{
     settings::TrustedProxies,
     target,
 };
-use crate::{origin::Origin, server::Peer};
+use crate::{origin::Origin, server::Connection};
 
 /// A request that HTTP allows, without anything only we may say. Made by [`Hygiene::clean`] alone.
 #[derive(Debug)]
@@ -98,11 +98,11 @@ impl Hygiene {
         Self { identity, initials, trusted, proto, header_bytes }
     }
 
-    /// Checks and cleans `request`, which came from `peer`.
+    /// Checks and cleans `request`, which came in `on` this connection.
     ///
     /// # Errors
     /// [`Rejection`]: what HTTP forbids.
-    pub(super) fn clean(&self, request: Request<Incoming>, peer: Peer) -> Result<Clean, Rejection> {
+    pub(super) fn clean(&self, request: Request<Incoming>, on: &Connection) -> Result<Clean, Rejection> {
         let (mut parts, body) = request.into_parts();
         // TRACE would show a caller the headers we add; CONNECT is for forward proxies (RFC 9110 §9.3.6, §9.3.8).
         if matches!(parts.method, Method::CONNECT | Method::TRACE) {
@@ -120,7 +120,7 @@ impl Hygiene {
         let is_websocket = wants_websocket(&parts);
         // HTTP/2 names the host in the target only, port included.
         let named = parts.uri.authority().map_or(&*host, |authority| authority.as_str());
-        let forwarded = forwarded(&parts.headers, named, peer, &self.trusted, &self.proto)?;
+        let forwarded = forwarded(&parts.headers, named, on, &self.trusted, &self.proto)?;
         drop_fields(&mut parts.headers, |name| self.is_identity(name));
         Ok(Clean { parts, body, host: forwarded.canonical_host(host), forwarded, is_websocket })
     }

@@ -106,7 +106,7 @@ impl Gateway {
         record: &mut Record,
     ) -> Result<Response<Body>, Rejection> {
         let now = self.clock.now();
-        let mut request = self.hygiene.clean(request, on.peer)?; // 1
+        let mut request = self.hygiene.clean(request, on)?; // 1
         let route = match self.routes.find(&request)? {
             // 2
             Destination::Route(route) => route,

@@ -6,7 +6,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{hygiene::canonical_host, reply::Rejection, settings::TrustedProxies};
-use crate::server::Peer;
+use crate::server::{Connection, Peer};
 
 /// For whom a request was forwarded.
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -56,16 +56,15 @@ impl TrustedProxies {
 pub(super) fn forwarded(
     headers: &HeaderMap,
     host: &str,
-    peer: Peer,
+    on: &Connection,
     trusted: &TrustedProxies,
     proto: &HeaderValue,
 ) -> Result<Forwarded, Rejection> {
-    let own = peer.ip().map(|ip| ip.to_string());
     let as_received = || headers.get(http::header::HOST).cloned().or_else(|| HeaderValue::from_str(host).ok());
     let bad_host = Rejection::BadHost("no valid Host");
-    if !trusted.contain(peer) {
+    if !trusted.contain(on.peer) {
         return Ok(Forwarded {
-            chain: own.and_then(|ip| HeaderValue::try_from(ip).ok()),
+            chain: on.peer_ip.clone(),
             proto: proto.clone(),
             host: as_received().ok_or(bad_host)?,
             asked: None,
@@ -74,7 +73,7 @@ pub(super) fn forwarded(
     // Lines of one field are one list (RFC 9110 §5.3); ours is appended at its end.
     let mut chain: Vec<u8> = Vec::new();
     let lines = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-    for hop in lines.chain(own.as_deref().map(str::as_bytes)).filter(|hop| !hop.trim_ascii().is_empty()) {
+    for hop in lines.chain(on.peer_ip.as_ref().map(HeaderValue::as_bytes)).filter(|hop| !hop.trim_ascii().is_empty()) {
         if !chain.is_empty() {
             chain.extend_from_slice(b", ");
         }
@@ -102,9 +101,13 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let trusted = TrustedProxies { nets: vec![trusted.parse().unwrap()], unix: false };
-        let peer = Peer::Tcp(format!("{peer}:1000").parse().unwrap());
+        let on = Connection {
+            peer: Peer::Tcp(format!("{peer}:1000").parse().unwrap()),
+            peer_ip: Some(peer.parse().unwrap()),
+            cut: tokio_util::sync::CancellationToken::new(),
+        };
         let proto = HeaderValue::from_static("https");
-        let told = forwarded(&headers, "app.example.com", peer, &trusted, &proto).unwrap();
+        let told = forwarded(&headers, "app.example.com", &on, &trusted, &proto).unwrap();
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         (text(&told.chain.unwrap()), text(&told.proto), text(&told.host))
     }

@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use rustls::RootCertStore;
 use url::Url;
 
 use crate::{
@@ -96,23 +97,23 @@ pub enum BuildProblem {
 }
 
 impl Providers {
-    /// Builds all of them; `redirect_uri` is what is registered at each. Asks nobody.
+    /// Builds all of them; `redirect_uri` is what is registered at each, `system_roots` what those without a CA of their own believe. Asks nobody.
     ///
     /// # Errors
     /// The first provider whose settings do not work, and why.
     pub fn new(
         settings: Vec<Settings>,
         redirect_uri: impl Fn(&ProviderName) -> String,
+        system_roots: &RootCertStore,
         clock: &Clock,
     ) -> Result<Self, BuildError> {
-        let system_roots = settings.iter().any(|one| one.ca.is_none()).then(outgoing::system_roots);
         let mut providers = Self::default();
         for one in settings {
             let name = one.name.clone();
             let failed = |problem| BuildError { provider: name.clone(), problem };
             let roots = match &one.ca {
                 Some(pem) => outgoing::roots_from(pem),
-                None => system_roots.clone(),
+                None => Some(system_roots.clone()),
             };
             let roots = roots.ok_or(BuildProblem::Ca).map_err(failed)?;
             let provider = build(one, roots, redirect_uri(&name), clock).map_err(failed)?;
@@ -150,7 +151,7 @@ impl Providers {
 
 fn build(
     settings: Settings,
-    roots: rustls::RootCertStore,
+    roots: RootCertStore,
     redirect_uri: String,
     clock: &Clock,
 ) -> Result<Provider, BuildProblem> {

@@ -263,7 +263,12 @@ impl FakeProvider {
     /// This provider as the gateway knows it.
     pub(super) fn known(&self, settings: Settings) -> (Arc<super::Provider>, Clock) {
         let clock = Clock::stopped(NOW);
-        let providers = Providers::new(vec![settings], |_| "http://localhost/_auth/callback/op".into(), &clock);
+        let providers = Providers::new(
+            vec![settings],
+            |_| "http://localhost/_auth/callback/op".into(),
+            &crate::outgoing::system_roots(),
+            &clock,
+        );
         (Arc::clone(providers.unwrap().only().unwrap()), clock)
     }
 }

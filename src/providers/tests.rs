@@ -231,7 +231,12 @@ async fn nobody_listening_is_no_connection() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let providers = Providers::new(vec![settings(&origin)], |_| "http://localhost/cb".into(), &Clock::stopped(NOW));
+    let providers = Providers::new(
+        vec![settings(&origin)],
+        |_| "http://localhost/cb".into(),
+        &crate::outgoing::system_roots(),
+        &Clock::stopped(NOW),
+    );
     let error = providers.unwrap().only().unwrap().probe().await.unwrap_err();
     assert!(texts(&error).contains("no connection: "), "{}", texts(&error));
 }
@@ -572,7 +577,9 @@ fn settings_that_cannot_work_are_refused_at_start() {
     let build = |change: &dyn Fn(&mut Settings), redirect_uri: &str| {
         let mut one = settings("https://op.example");
         change(&mut one);
-        Providers::new(vec![one], |_| redirect_uri.into(), &Clock::stopped(NOW)).map(|_| ()).map_err(|e| texts(&e))
+        Providers::new(vec![one], |_| redirect_uri.into(), &crate::outgoing::system_roots(), &Clock::stopped(NOW))
+            .map(|_| ())
+            .map_err(|e| texts(&e))
     };
     let here = "https://us/cb";
     assert_eq!(build(&|_| (), here), Ok(()));
@@ -610,7 +617,14 @@ fn settings_that_cannot_work_are_refused_at_start() {
 #[test]
 fn a_provider_is_found_by_name_and_by_tag() {
     let named = |name: &str, issuer: &str| Settings { name: ProviderName::parse(name).unwrap(), ..settings(issuer) };
-    let build = |list| Providers::new(list, |name| format!("https://us/cb/{name}"), &Clock::stopped(NOW));
+    let build = |list| {
+        Providers::new(
+            list,
+            |name| format!("https://us/cb/{name}"),
+            &crate::outgoing::system_roots(),
+            &Clock::stopped(NOW),
+        )
+    };
     let two = build(vec![named("b", "https://op"), named("a", "https://op")]).unwrap();
     assert_eq!(two.iter().map(|p| p.name().as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert!(two.only().is_none() && two.find("c").is_none());

@@ -41,9 +41,14 @@ const STREAMS: u32 = 100;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+type Http = auto::Builder<TokioExecutor>;
+
 /// hyper, set up once for all connections of a listener.
 pub(super) struct Protocols {
-    http: auto::Builder<TokioExecutor>,
+    /// Finds out by the first bytes, for which it keeps a second buffer.
+    either: Http,
+    http1: Http,
+    http2: Http,
     header_timeout: Duration,
     idle_timeout: Duration,
 }
@@ -66,7 +71,29 @@ impl Protocols {
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        Self { http, header_timeout: limits.header_timeout, idle_timeout: limits.idle_timeout }
+        Self {
+            http1: http.clone().http1_only(),
+            http2: http.clone().http2_only(),
+            either: http,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+        }
+    }
+}
+
+impl Protocols {
+    /// What a peer without TLS speaks, by a look at its first bytes (RFC 9113 §3.4); `None` when it says nothing in time.
+    async fn spoken_on(&self, stream: &Stream) -> Option<&Http> {
+        const HTTP2: [u8; 3] = *b"PRI";
+        let Stream::Tcp(tcp) = stream else { return Some(&self.either) };
+        let mut first = [0; HTTP2.len()];
+        let seen = tokio::time::timeout(self.header_timeout, tcp.peek(&mut first)).await.ok()?.ok()?;
+        let seen = first.get(..seen).filter(|seen| !seen.is_empty())?;
+        Some(match HTTP2.starts_with(seen) {
+            true if seen.len() == HTTP2.len() => &self.http2,
+            true => &self.either,
+            false => &self.http1,
+        })
     }
 }
 
@@ -86,14 +113,25 @@ pub(super) async fn serve<H: Handler>(
     tls: Option<tls::Acceptor>,
     stop: CancellationToken,
 ) {
-    match tls {
-        None => speak(stream, lease, on, handler, &protocols, stop).await,
-        Some(tls) => match tokio::time::timeout(protocols.header_timeout, tls.accept(stream)).await {
-            // Boxed: plain connections should not carry the room that TLS needs.
-            Ok(Ok(stream)) => Box::pin(speak(stream, lease, on, handler, &protocols, stop)).await,
-            Ok(Err(error)) => debug!(error = %error, "TLS handshake failed"),
-            Err(_) => debug!("TLS handshake took too long"),
-        },
+    let Some(tls) = tls else {
+        let http = tokio::select! {
+            http = protocols.spoken_on(&stream) => http,
+            () = stop.cancelled() => None,
+        };
+        if let Some(http) = http {
+            speak(stream, lease, on, handler, http, &protocols, stop).await;
+        }
+        return;
+    };
+    // Boxed: plain connections should not carry the room that TLS needs.
+    match Box::pin(tokio::time::timeout(protocols.header_timeout, tls.accept(stream))).await {
+        Ok(Ok(stream)) => {
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let http = if is_http2 { &protocols.http2 } else { &protocols.http1 };
+            Box::pin(speak(stream, lease, on, handler, http, &protocols, stop)).await;
+        }
+        Ok(Err(error)) => debug!(error = %error, "TLS handshake failed"),
+        Err(_) => debug!("TLS handshake took too long"),
     }
 }
 
@@ -102,6 +140,7 @@ async fn speak<S, H>(
     lease: Lease,
     on: Connection,
     handler: Arc<H>,
+    http: &Http,
     protocols: &Protocols,
     stop: CancellationToken,
 ) where
@@ -120,7 +159,7 @@ async fn speak<S, H>(
             Ok::<_, std::convert::Infallible>(response.map(|body| Tracked { body, _busy: busy }))
         }
     });
-    let mut connection = pin!(protocols.http.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let mut look = pin!(tokio::time::sleep(protocols.header_timeout));
     let mut is_draining = false;
     loop {

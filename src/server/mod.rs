@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -97,6 +97,8 @@ impl Peer {
 pub struct Connection {
     /// The other end.
     pub peer: Peer,
+    /// Its address as headers carry it, written once for all requests; a unix socket has none.
+    pub peer_ip: Option<HeaderValue>,
     /// Fires when the grace period is over: whatever outlives its request (a tunnel) ends then.
     pub cut: CancellationToken,
 }
@@ -150,7 +152,8 @@ pub async fn serve<H: Handler>(
         };
         // Held as long as the stream lives, which may be longer than HTTP is spoken on it.
         let lease = connection::Lease { _place: place, _token: connections.token() };
-        let on = Connection { peer, cut: cut.clone() };
+        let peer_ip = peer.ip().and_then(|ip| HeaderValue::try_from(ip.to_string()).ok());
+        let on = Connection { peer, peer_ip, cut: cut.clone() };
         let serving = connection::serve(
             stream,
             lease,

@@ -83,12 +83,19 @@ pub(super) fn strip(headers: &mut HeaderMap, ours: [&Cookie; 2]) {
             *value = rest;
         }
     }
-    if is_one_empty {
+    if !is_one_empty {
+        return;
+    }
+    // Nearly always there is one field, and it held nothing but ours.
+    let is_any_kept = headers.get_all(COOKIE).into_iter().any(|value| !value.is_empty());
+    if is_any_kept {
         let kept: Vec<_> = headers.get_all(COOKIE).into_iter().filter(|value| !value.is_empty()).cloned().collect();
         headers.remove(COOKIE);
         for value in kept {
             headers.append(COOKIE, value);
         }
+    } else {
+        headers.remove(COOKIE);
     }
 }
 

@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::large_futures,
     unreachable_pub,
     reason = "a test that cannot go on should stop; and nothing here is anybody else's"
 )]
