@@ -62,8 +62,9 @@ describe('the log', () => {
       [`${world.publicUrl}/?access_token=${bearer}`, {}],
       [`${world.publicUrl}/`, { headers: { cookie: `doorward=${state}; doorward-login=${state}` } }],
     ]) {
-      const { status } = await ask(url, options);
-      assert.ok(status >= 400 || status === 302, `${status}`);
+      const { status, headers } = await ask(url, options);
+      assert.ok(status >= 400 || [302, 303].includes(status), `${status} ${url}`);
+      assert.doesNotMatch(`${headers['set-cookie']}`, /doorward=[^;]/, 'nobody is signed in by any of this');
     }
   }
 
