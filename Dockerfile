@@ -6,7 +6,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY config config
 COPY src src
-RUN cargo build --locked --profile dist --bin doorward
+RUN cargo build --locked --profile dist --features jemalloc --bin doorward
 
 FROM scratch
 # Providers with a public certificate are believed by these; without them the roots compiled in are used.

@@ -10,6 +10,10 @@ use doorward::{app::App, clock::Clock, config, outgoing, providers::Providers, t
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// An authentication gateway: OpenID Connect in front of applications that know nothing about it.
 #[derive(Parser)]
 #[command(version, about, max_term_width = 100)]
@@ -64,22 +68,22 @@ fn main() -> ExitCode {
         Command::Serve => serve(&cli.config),
         Command::Dev => develop(&cli.config),
         Command::Check { online } => check(&cli.config, online),
-        Command::Config { schema: true } => {
-            println!("{}", config::schema());
-            ExitCode::SUCCESS
-        }
+        Command::Config { schema: true } => say(config::schema()),
         Command::Config { schema: false } => match load(&cli.config) {
-            Ok(loaded) => {
-                println!("{}", loaded.effective());
-                ExitCode::SUCCESS
-            }
+            Ok(loaded) => say(loaded.effective()),
             Err(code) => code,
         },
-        Command::Key => {
-            println!("{}", config::new_key());
-            ExitCode::SUCCESS
-        }
+        Command::Key => say(config::new_key()),
         Command::Health => health(&cli.config),
+    }
+}
+
+/// Prints `text`. Whoever closes the pipe early (`doorward config | head`) has read enough.
+fn say(text: impl std::fmt::Display) -> ExitCode {
+    use std::io::{ErrorKind, Write as _, stdout};
+    match writeln!(stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&error),
+        _ => ExitCode::SUCCESS,
     }
 }
 

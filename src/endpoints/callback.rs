@@ -143,11 +143,15 @@ impl Endpoints {
     }
 }
 
-/// A login of ours, but not of this browser's cookie: two tabs began at once and only one cookie stayed, or it ran out. When somebody has
-/// signed in meanwhile there is nothing left to do; the place was sealed by us, and nothing else of the callback is looked at.
+/// A login of ours, but not of this browser's cookie. Two tabs began at once and only one cookie stayed: then the place it wanted to go is where
+/// it begins anew, or finds that the other tab has signed in. The cookie ran out, or is refused: then somebody who is signed in just goes on,
+/// and nobody else is sent in circles (T-125). The place was sealed by us, and nothing else of the callback is looked at.
 fn after_stray_login(visit: &Visit<'_>, error: LoginStateError) -> Result<Response<Body>, EndpointError> {
-    match (visit.session, error.return_to()) {
-        (Some(_), Some(return_to)) => Ok(redirect(StatusCode::SEE_OTHER, return_to.as_str())),
+    let keeps_cookies = matches!(error, LoginStateError::OtherBrowser { .. });
+    match error.return_to() {
+        Some(return_to) if keeps_cookies || visit.session.is_some() => {
+            Ok(redirect(StatusCode::SEE_OTHER, return_to.as_str()))
+        }
         _ => Err(error.into()),
     }
 }

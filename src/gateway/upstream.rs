@@ -112,6 +112,8 @@ pub(super) fn send(
             parts.headers.insert(header::HOST, host);
         }
     }
+    // Answered by hyper as soon as the body is asked for: an application that were asked too would be sent the body without having agreed.
+    parts.headers.remove(header::EXPECT);
     merge_cookies(&mut parts.headers);
     forwarded.apply(&mut parts.headers);
     identity_headers::apply(&mut parts.headers, permit, headers, sessions);
