@@ -174,7 +174,7 @@ fn check(args: &ConfigArgs, online: bool) -> ExitCode {
                     yes(found.end_session)
                 ),
                 Err(error) => {
-                    println!("provider {}: {}", provider.name(), chain(&error));
+                    println!("provider {}: {}", provider.name(), telemetry::causes(&error));
                     code = ExitCode::FAILURE;
                 }
             }
@@ -251,22 +251,11 @@ fn on_runtime(threads: Option<usize>, work: impl Future<Output = ExitCode>) -> E
     }
 }
 
-fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("doorward: {}", chain(error));
+fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("doorward: {}", telemetry::causes(error));
     ExitCode::FAILURE
 }
 
 fn yes(is: bool) -> &'static str {
     if is { "yes" } else { "no" }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

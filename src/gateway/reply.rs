@@ -3,7 +3,7 @@
 //! People get a page (cause, what to do, an id), programs get `application/problem+json` (RFC 9457) with the same id. The log gets the id and the
 //! cause; it is written here, once, and says whose fault it was.
 
-use std::{borrow::Cow, error::Error as StdError, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::{debug, error, warn};
@@ -19,6 +19,7 @@ use crate::{
     policy::Denial,
     providers::{Fault, SignInError, UserError},
     sessions::LoginStateError,
+    telemetry::causes,
 };
 
 /// Why a request was not forwarded.
@@ -395,7 +396,7 @@ fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
             S::BAD_REQUEST,
             error.fault(),
             "Wrong provider",
-            format!("The answer did not come from {provider}: {}.", chain(error)),
+            format!("The answer did not come from {provider}: {}.", causes(error)),
         )
         .advice(TRY_AGAIN)
         .retry(return_to),
@@ -416,7 +417,7 @@ fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
         .advice("Verify the address at the provider, then sign in again.")
         .retry(return_to),
         E::User(_) => {
-            Told::new(S::FORBIDDEN, error.fault(), "No usable user name", format!("{}.", capital(&chain(error))))
+            Told::new(S::FORBIDDEN, error.fault(), "No usable user name", format!("{}.", capital(&causes(error))))
                 .advice(TELL_OPERATOR)
                 .retry(return_to)
         }
@@ -424,25 +425,9 @@ fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
             failed(format!("{provider} does not accept this site as its client.")).advice(TELL_OPERATOR)
         }
         E::Exchange(_) | E::Refused(_) | E::Answer(_) | E::Signature(_) | E::IdToken(_) | E::Userinfo(_) => {
-            failed(format!("What {provider} answered cannot be used: {}.", chain(error))).advice(TRY_AGAIN)
+            failed(format!("What {provider} answered cannot be used: {}.", causes(error))).advice(TRY_AGAIN)
         }
     }
-}
-
-/// An error with its causes. Errors that end here hold no secrets and nothing that is not printable.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        // A transparent error repeats its source.
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn sentence(error: &impl ToString) -> String {
@@ -463,7 +448,7 @@ fn problem(told: &Told, request_id: &str) -> Response<Body> {
 
 /// Once, here. What strangers can provoke at will is for `debug`; the access record has every request anyway.
 fn log(rejection: &Rejection, told: &Told, request_id: &str) {
-    let cause = chain(rejection);
+    let cause = causes(rejection);
     match (rejection, told.fault) {
         (Rejection::Upstream(_), Fault::Ours) => {
             warn!(request.id = request_id, error = cause, fault = "upstream", "The application failed");

@@ -50,6 +50,7 @@ pub use http::HttpError;
 pub use id_token::IdTokenError;
 pub use jws::JwsError;
 pub use keys::KeyError;
+pub use oidc::OWN_PARAMETERS;
 pub use provider::{AuthorizationRequest, Probe, Provider, SignedIn};
 
 /// Every configured provider.
@@ -159,7 +160,7 @@ fn build(
     if settings.algorithms.is_empty() || !all_asymmetric {
         return Err(BuildProblem::Algorithms);
     }
-    let own = |(name, _): &&(String, String)| oidc::OWN_PARAMETERS.contains(&name.as_str());
+    let own = |(name, _): &&(String, String)| OWN_PARAMETERS.contains(&name.as_str());
     if let Some((name, _)) = settings.authorization_parameters.iter().find(own) {
         return Err(BuildProblem::Parameter(name.as_str().into()));
     }

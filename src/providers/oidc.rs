@@ -52,8 +52,9 @@ pub(super) type Client = GenericClient<
 >;
 
 /// Parameters that are the protocol's own: nobody configures them.
-pub(super) const OWN_PARAMETERS: [&str; 11] = [
+pub const OWN_PARAMETERS: [&str; 12] = [
     "response_type",
+    "response_mode",
     "client_id",
     "redirect_uri",
     "scope",

@@ -2,7 +2,7 @@
 
 mod record;
 
-use std::io;
+use std::{error::Error, io};
 
 use tracing_subscriber::{EnvFilter, filter::ParseError, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -40,4 +40,21 @@ pub fn start(settings: &Settings) -> Result<(), ParseError> {
         Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
     Ok(())
+}
+
+/// An error with its causes, on one line, for people. Errors of ours hold no secrets and nothing that is not printable.
+#[must_use]
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // A transparent error repeats its source.
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
 }

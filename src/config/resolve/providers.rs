@@ -16,7 +16,7 @@ use crate::{
     },
     identity::{NeededClaims, ProviderName},
     origin::is_loopback,
-    providers::{Limits, Settings},
+    providers::{Limits, OWN_PARAMETERS, Settings},
 };
 
 pub(super) fn resolve(
@@ -140,21 +140,6 @@ fn with_openid(scopes: Vec<Scope>) -> Vec<String> {
     all
 }
 
-/// What the authorization request is made of by us: another value would undo a protection or the flow itself.
-const OURS: [&str; 11] = [
-    "client_id",
-    "redirect_uri",
-    "response_type",
-    "response_mode",
-    "scope",
-    "state",
-    "nonce",
-    "code_challenge",
-    "code_challenge_method",
-    "request",
-    "request_uri",
-];
-
 fn authorization_parameters(
     raw: BTreeMap<String, Given<String>>,
     table: &str,
@@ -164,7 +149,7 @@ fn authorization_parameters(
     let mut parameters = Vec::new();
     for (name, value) in raw {
         let key = dotted(&table, &name);
-        if OURS.contains(&name.as_str()) {
+        if OWN_PARAMETERS.contains(&name.as_str()) {
             reading.wrong(&key, "is set by the gateway itself; take it out");
         } else if name.is_empty() {
             reading.wrong(&key, "is no parameter");
