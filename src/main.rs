@@ -7,7 +7,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use doorward::{app::App, clock::Clock, config, outgoing, providers::Providers, telemetry};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "jemalloc")]
@@ -236,10 +239,15 @@ fn stop_signal() -> CancellationToken {
 
 /// `threads`: workers; `None` for one a core.
 fn on_runtime(threads: Option<usize>, work: impl Future<Output = ExitCode>) -> ExitCode {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = threads {
-        builder.worker_threads(threads);
-    }
+    let mut builder = match threads {
+        // Nothing has to be shared between workers, and every request is cheaper for it.
+        Some(1) => Builder::new_current_thread(),
+        threads => {
+            let mut builder = Builder::new_multi_thread();
+            threads.map(|threads| builder.worker_threads(threads));
+            builder
+        }
+    };
     match builder.enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(work);
