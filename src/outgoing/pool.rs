@@ -6,7 +6,10 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -53,7 +56,8 @@ where
     /// `origin` has scheme and authority. Connecting, TLS included, may take `connect_timeout`; an unused connection is kept for `idle_timeout`.
     #[must_use]
     pub fn new(connector: Connector, origin: Uri, connect_timeout: Duration, idle_timeout: Duration) -> Self {
-        let idle = Arc::new(Idle { waiting: Mutex::default(), timeout: idle_timeout });
+        let idle =
+            Arc::new(Idle { waiting: Mutex::default(), is_swept: AtomicBool::new(false), timeout: idle_timeout });
         Self { connector, origin, connect_timeout, idle }
     }
 
@@ -114,6 +118,8 @@ where
 #[derive(Debug)]
 struct Idle<B> {
     waiting: Mutex<VecDeque<(SendRequest<B>, Instant)>>,
+    /// Somebody sees to it that nothing waits for ever. Changed with `waiting` locked.
+    is_swept: AtomicBool,
     timeout: Duration,
 }
 
@@ -141,15 +147,15 @@ impl<B: Send + 'static> Idle<B> {
         if waiting.len() >= MAX_IDLE {
             waiting.pop_front();
         }
-        let is_first = waiting.is_empty();
         waiting.push_back((sender, Instant::now()));
+        let is_swept = self.is_swept.swap(true, Ordering::Relaxed);
         drop(waiting);
-        if is_first {
+        if !is_swept {
             tokio::spawn(Self::sweep(Arc::downgrade(&self), self.timeout));
         }
     }
 
-    /// Closes what nobody took, until nothing waits. There is one sweep for each time that something begins to wait, which under load is rare.
+    /// Closes what nobody took, until nothing waits.
     async fn sweep(idle: std::sync::Weak<Self>, timeout: Duration) {
         loop {
             tokio::time::sleep(timeout).await;
@@ -159,6 +165,7 @@ impl<B: Send + 'static> Idle<B> {
                 waiting.pop_front();
             }
             if waiting.is_empty() {
+                idle.is_swept.store(false, Ordering::Relaxed);
                 return;
             }
         }
@@ -209,5 +216,72 @@ impl<B: Send + 'static> HttpBody for AnswerBody<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Empty};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::outgoing;
+
+    async fn pool(idle: Duration) -> (Arc<Pool<Empty<Bytes>>>, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let second = Duration::from_secs(1);
+        let connector = outgoing::connector(outgoing::tls(rustls::RootCertStore::empty()).unwrap(), second);
+        (Arc::new(Pool::new(connector, origin, second, idle)), listener)
+    }
+
+    fn request(path: &str) -> Request<Empty<Bytes>> {
+        Request::get(path).header("host", "app").body(Empty::new()).unwrap()
+    }
+
+    /// The next request on `stream`, answered; empty when the connection has ended.
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut head = vec![0; 1_024];
+        let reading = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut head));
+        let read = reading.await.expect("in time").unwrap();
+        if read > 0 {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await.unwrap();
+        }
+        String::from_utf8_lossy(&head[..read]).into_owned()
+    }
+
+    async fn body(response: Response<AnswerBody<Empty<Bytes>>>) -> Bytes {
+        response.into_body().collect().await.unwrap().to_bytes()
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_and_closes_when_nobody_comes() {
+        let (pool, listener) = pool(Duration::from_millis(50)).await;
+        let sending = tokio::spawn(async move {
+            for path in ["/1", "/2"] {
+                assert_eq!(body(Arc::clone(&pool).send(request(path)).await.unwrap()).await, "ok");
+            }
+            pool
+        });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("GET /1 "));
+        assert!(answer(&mut stream).await.starts_with("GET /2 "));
+        let _pool = sending.await.unwrap();
+        assert_eq!(answer(&mut stream).await, "", "swept");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_read_to_its_end_ends_its_connection() {
+        let (pool, listener) = pool(Duration::from_secs(9)).await;
+        let sending = tokio::spawn(Arc::clone(&pool).send(request("/1")));
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 1_024];
+        let _read = stream.read(&mut head).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf").await.unwrap();
+        drop(sending.await.unwrap().unwrap());
+        assert_eq!(stream.read(&mut head).await.unwrap(), 0);
     }
 }
