@@ -259,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_is_used_again_and_closes_when_nobody_comes() {
-        let (pool, listener) = pool(Duration::from_millis(50)).await;
+        let (pool, listener) = pool(Duration::from_secs(1)).await;
         let sending = tokio::spawn(async move {
             for path in ["/1", "/2"] {
                 assert_eq!(body(Arc::clone(&pool).send(request(path)).await.unwrap()).await, "ok");
