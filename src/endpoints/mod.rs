@@ -171,18 +171,21 @@ impl Endpoints {
     }
 }
 
-/// A redirect that no cache keeps. 303: whatever the method was, the next request is a GET.
-fn redirect(status: StatusCode, to: &str) -> Response<Body> {
+/// A redirect to `to`, one of our own paths or a parsed URL, that no cache keeps. `status` is 302 or 303.
+#[must_use]
+pub fn redirect(status: StatusCode, to: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    // Targets are our own paths or parsed URLs; one that is no header value leads home.
+    // One that is no header value leads home.
     let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
     response.headers_mut().insert(header::LOCATION, to);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn page(page: Page) -> Response<Body> {
+/// A page as a browser gets it; the status is 200.
+#[must_use]
+pub fn page(page: Page) -> Response<Body> {
     let headers = page.headers();
     let mut response = Response::new(Body::from(page.html));
     response.headers_mut().extend(headers);

@@ -12,8 +12,8 @@ use super::{target::BadTarget, upstream::UpstreamError, wants::Wants};
 use crate::{
     body::Body,
     endpoints::{
-        EndpointError, Links,
-        pages::{self, Action, ErrorPage, Href, Pages},
+        self, EndpointError, Links,
+        pages::{self, Action, ErrorPage, Pages},
     },
     origin::{Origin, ReturnTo},
     policy::Denial,
@@ -128,7 +128,7 @@ impl Replies {
     ) -> Response<Body> {
         if let (Rejection::NotSignedIn, Wants::Navigation) = (rejection, wants) {
             let login = self.links.login(&ReturnTo::parse(path_and_query, &self.origin));
-            return self.redirect(&login);
+            return endpoints::redirect(StatusCode::FOUND, login.as_str());
         }
         let told = self.tell(rejection);
         log(rejection, &told, request_id);
@@ -141,29 +141,16 @@ impl Replies {
         response
     }
 
-    fn redirect(&self, to: &Href) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::FOUND;
-        let to = HeaderValue::from_str(to.as_str()).unwrap_or(HeaderValue::from_static("/"));
-        response.headers_mut().insert(header::LOCATION, to);
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
-    }
-
     fn page(&self, told: &Told, request_id: &str) -> Response<Body> {
         let retry = told.retry.as_ref().map(|to| Action { label: "Sign in again".into(), href: self.links.login(to) });
-        let page = self.pages.error(&ErrorPage {
+        endpoints::page(self.pages.error(&ErrorPage {
             status: told.status,
             title: told.title.into(),
             cause: Cow::Borrowed(&told.cause),
             advice: told.advice.into(),
             actions: retry.into_iter().collect(),
             request_id,
-        });
-        let headers = page.headers();
-        let mut response = Response::new(Body::from(page.html));
-        response.headers_mut().extend(headers);
-        response
+        }))
     }
 
     fn tell(&self, rejection: &Rejection) -> Told {
