@@ -131,7 +131,7 @@ pub(super) async fn exchange(
     // Without a secret, openidconnect sends `client_id` in the body, whatever is set here (RFC 6749 §3.2.1).
     let auth = match settings.client_auth.or(metadata.client_auth).unwrap_or(ClientAuth::Basic) {
         ClientAuth::Basic => AuthType::BasicAuth,
-        ClientAuth::Post => AuthType::RequestBody,
+        ClientAuth::Post | ClientAuth::PrivateKeyJwt | ClientAuth::MintedSecret => AuthType::RequestBody,
     };
     let client = client.clone().set_token_uri(metadata.token_endpoint.clone()).set_auth_type(auth);
     let request = client

@@ -203,9 +203,9 @@ impl Provider {
         metadata: &Metadata,
     ) -> Result<SignedIn, SignInError> {
         let wanted = Wanted {
-            user_claim: &self.settings.user_claim,
+            user_claim: self.settings.user.claims.first().map_or("sub", AsRef::as_ref),
             needed: &self.settings.needed_claims,
-            insecure_unverified_email: self.settings.insecure_unverified_email,
+            insecure_unverified_email: self.settings.email.insecure_unverified,
         };
         let alone = Sources { id_token, userinfo: None };
         let userinfo = if self.asks_userinfo(&wanted.missing(alone), metadata)? {

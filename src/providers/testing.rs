@@ -33,10 +33,10 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Limits, Providers, Settings, UserinfoMode};
+use super::{Limits, Providers, Settings};
 use crate::{
     clock::{Clock, UnixTime},
-    identity::{NeededClaims, ProviderName},
+    identity::ProviderName,
     secret::Secret,
 };
 
@@ -274,30 +274,19 @@ impl FakeProvider {
 }
 
 pub(super) fn settings(issuer: &str) -> Settings {
+    let limits = Limits {
+        timeout: Duration::from_secs(10),
+        answer_bytes: 256 * 1024,
+        renew_after: Duration::from_secs(3600),
+        min_interval: Duration::from_secs(30),
+        concurrency: 8,
+    };
     Settings {
-        name: ProviderName::parse("op").unwrap(),
         display_name: "OP".into(),
-        issuer: issuer.into(),
-        discovery_url: None,
-        client_id: "us".into(),
         client_secret: Some(Secret::new("s3cr3t".to_owned())),
-        client_auth: None,
         scopes: vec!["openid".into(), "email".into()],
-        authorization_parameters: vec![],
-        user_claim: "sub".into(),
-        userinfo: UserinfoMode::WhenMissing,
-        needed_claims: NeededClaims::default(),
         algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA],
-        ca: None,
-        insecure_http: false,
-        insecure_unverified_email: false,
-        limits: Limits {
-            timeout: Duration::from_secs(10),
-            answer_bytes: 256 * 1024,
-            renew_after: Duration::from_secs(3600),
-            min_interval: Duration::from_secs(30),
-            concurrency: 8,
-        },
+        ..Settings::standard(ProviderName::parse("op").unwrap(), issuer, "us", limits)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     testing::{Answer, FakeProvider, NOW, Signer, VERIFIER, settings, token_with},
     *,
 };
-use crate::policy::EMAIL_DOMAIN;
+use crate::{policy::EMAIL_DOMAIN, secret::Secret};
 
 fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
@@ -450,7 +450,7 @@ async fn userinfo_is_asked_when_it_is_wanted_and_fills_gaps() {
         op.gives(&signer.sign(claims));
         let before = op.hits("/userinfo");
         let mut settings = op.settings();
-        settings.user_claim = "name".into();
+        settings.user.claims = vec!["name".into()];
         settings.userinfo = mode;
         let (provider, _) = op.known(settings);
         let result = sign_in(&provider).await;
@@ -479,7 +479,7 @@ async fn userinfo_that_cannot_be_used_is_an_error() {
     let (op, signer) = good().await;
     op.gives(&signer.sign(&op.claims()));
     let mut settings = op.settings();
-    settings.user_claim = "name".into();
+    settings.user.claims = vec!["name".into()];
     let (provider, _) = op.known(settings.clone());
     let any = |status, kind, body: &'static str| Answer::Any {
         status,

@@ -16,7 +16,7 @@ use crate::{
     },
     identity::{NeededClaims, ProviderName},
     origin::is_loopback,
-    providers::{Limits, OWN_PARAMETERS, Settings},
+    providers::{EmailRules, Limits, OWN_PARAMETERS, Settings, UserRules},
 };
 
 pub(super) fn resolve(
@@ -97,24 +97,22 @@ fn provider(
         .and_then(|path| files::authorities(&path).map_err(|what| reading.wrong(&key("ca_file"), what)).ok());
     // Settled in `kinds`; whatever it is, it has been applied.
     let _kind = reading.required(raw.kind, &key("kind"));
+    let standard = Settings::standard(parsed_name?, &issuer?.text, &client_id?, limits?.clone());
     Some(Settings {
-        name: parsed_name?,
         display_name: display_name?,
-        issuer: issuer?.text,
         discovery_url: discovery_url.map(|discovery| discovery.url),
-        client_id: client_id?,
         client_secret,
         client_auth,
         scopes: scopes?,
         authorization_parameters,
-        user_claim: user_claim?.into(),
+        user: UserRules { claims: vec![user_claim?.into()], ..standard.user },
+        email: EmailRules { insecure_unverified: insecure_unverified_email?, ..standard.email },
         userinfo: userinfo?,
         needed_claims: needed.clone(),
         algorithms: algorithms?,
         ca: ca.map(Into::into),
         insecure_http: insecure_http?,
-        insecure_unverified_email: insecure_unverified_email?,
-        limits: limits?.clone(),
+        ..standard
     })
 }
 
