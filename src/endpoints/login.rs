@@ -4,7 +4,11 @@ use http::{Response, StatusCode, header};
 use tracing::info;
 
 use super::{EndpointError, Endpoints, Visit, form, page, pages::Choice, redirect};
-use crate::{body::Body, origin::ReturnTo, providers::AuthorizationRequest};
+use crate::{
+    body::Body,
+    origin::ReturnTo,
+    providers::{AuthorizationRequest, SignInError},
+};
 
 impl Endpoints {
     /// Only `rd` and `provider` are looked at: whatever else a link brings never reaches the provider (T-046).
@@ -20,8 +24,20 @@ impl Endpoints {
             },
         };
         let login = self.sessions.start_login(visit.headers, provider.tag(), &return_to, visit.now);
-        let request = AuthorizationRequest { state: &login.state, nonce: &login.nonce, verifier: &login.verifier };
-        let url = provider.authorization_url(&request).await.map_err(EndpointError::Unavailable)?;
+        let request = AuthorizationRequest {
+            state: &login.state,
+            nonce: &login.nonce,
+            verifier: &login.verifier,
+            login_hint: None,
+        };
+        let url = provider.authorization_url(&request).await.map_err(|error| match error {
+            SignInError::Unavailable(unavailable) => EndpointError::Unavailable(unavailable),
+            error => EndpointError::SignIn {
+                error: Box::new(error),
+                provider: provider.display_name().into(),
+                return_to: return_to.clone(),
+            },
+        })?;
         info!(provider.name = %provider.name(), "A sign-in begins");
         let mut response = redirect(StatusCode::FOUND, url.as_str());
         response.headers_mut().append(header::SET_COOKIE, login.set_cookie);

@@ -408,10 +408,16 @@ fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
                 .advice(TELL_OPERATOR)
                 .retry(return_to)
         }
-        E::Misconfigured(_) => {
+        E::Misconfigured(_) | E::RequestRefused(_) | E::Signing(_) => {
             failed(format!("{provider} does not accept this site as its client.")).advice(TELL_OPERATOR)
         }
-        E::Exchange(_) | E::Refused(_) | E::Answer(_) | E::Signature(_) | E::IdToken(_) | E::Userinfo(_) => {
+        E::Push(_)
+        | E::Exchange(_)
+        | E::Refused(_)
+        | E::Answer(_)
+        | E::Signature(_)
+        | E::IdToken(_)
+        | E::Userinfo(_) => {
             failed(format!("What {provider} answered cannot be used: {}.", causes(error))).advice(TRY_AGAIN)
         }
     }

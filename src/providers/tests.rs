@@ -183,10 +183,11 @@ async fn a_provider_that_is_down_is_unavailable_until_it_is_up() {
     op.status("/.well-known/openid-configuration", 503, "");
     let (provider, clock) = op.known(op.settings());
     let verifier = secret(VERIFIER);
-    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier };
+    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: None };
     for _ in 0..100 {
         let error = provider.authorization_url(&request).await.unwrap_err();
-        assert_eq!(error.retry_after, Duration::from_secs(30));
+        let SignInError::Unavailable(unavailable) = &error else { panic!("{}", texts(&error)) };
+        assert_eq!(unavailable.retry_after, Duration::from_secs(30));
         assert!(texts(&error).contains("status 503"), "{}", texts(&error));
     }
     assert!(matches!(sign_in(&provider).await, Err(SignInError::Unavailable(_))));
@@ -350,7 +351,7 @@ async fn ten_thousand_made_up_kids_are_one_fetch() {
         for made_up in 0..10_000 {
             let header = json!({"alg": "ES256", "kid": format!("{round}-{made_up}")});
             let token = token_with(&header, &json!({}), "c2ln");
-            let token = jws::Unverified::parse(&token, &[jsonwebtoken::Algorithm::ES256]).unwrap();
+            let token = jws::Unverified::parse(&token, jws::TokenKind::Jwt, &[jsonwebtoken::Algorithm::ES256]).unwrap();
             assert!(provider.verify_for_test(&token).await.is_err());
         }
         assert_eq!(op.hits("/jwks"), 2 + round, "{answer}");
@@ -371,7 +372,7 @@ async fn the_authorization_request_says_what_it_must() {
     settings.client_id = "client id".into();
     let (provider, _) = op.known(settings);
     let verifier = secret(VERIFIER);
-    let request = AuthorizationRequest { state: "st-at_e", nonce: "n0nce", verifier: &verifier };
+    let request = AuthorizationRequest { state: "st-at_e", nonce: "n0nce", verifier: &verifier, login_hint: None };
     let url = provider.authorization_url(&request).await.unwrap();
     let query = url.query().unwrap();
     assert!(query.starts_with("realm=/a+b&x=%2B&response_type=code&"), "{query}");
@@ -492,9 +493,9 @@ async fn userinfo_that_cannot_be_used_is_an_error() {
         (any(302, "text/html", ""), "it redirects"),
         (any(200, "application/json", "garbage"), "not a JSON object"),
         (any(200, "application/json", r#"{"sub":"s-1","sub":"s-2","name":"x"}"#), "not a JSON object"),
-        (any(200, "Application/JWT", "a.b.c"), "it answers with a JWT"),
-        (any(200, "application/json", r#"{"name":"alice"}"#), "its answer has no `sub`"),
-        (any(200, "application/json", r#"{"sub":7,"name":"alice"}"#), "its answer has no `sub`"),
+        (any(200, "Application/JWT", "a.b.c"), "it answers with a JWT that cannot be trusted"),
+        (any(200, "application/json", r#"{"name":"alice"}"#), "its answer has no usable `sub`"),
+        (any(200, "application/json", r#"{"sub":7,"name":"alice"}"#), "its answer has no usable `sub`"),
         (any(200, "application/json", r#"{"sub":"s-2","name":"alice"}"#), "about another `sub`"),
     ] {
         op.answers("/userinfo", answer);
