@@ -3,6 +3,7 @@
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use openidconnect::{AuthUrl, CsrfToken, Nonce, Scope};
 use serde_json::Value;
 use url::Url;
 
@@ -14,6 +15,7 @@ use super::{
     json::Object,
     metadata::Metadata,
     query::extended,
+    relying_party::CODE,
 };
 use crate::clock::UnixTime;
 
@@ -47,7 +49,7 @@ impl Client {
         request: &AuthorizationRequest<'_>,
         now: UnixTime,
     ) -> Result<Url, SignInError> {
-        let parameters = self.parameters(request);
+        let parameters = self.parameters(metadata, request);
         let pushes = metadata.requires_pushed_requests
             || match self.settings.pushed_requests {
                 PushedRequests::WhenOffered => true,
@@ -64,38 +66,39 @@ impl Client {
         Ok(extended(&metadata.authorization_endpoint, parameters))
     }
 
-    fn parameters(&self, request: &AuthorizationRequest<'_>) -> Parameters {
+    fn parameters(&self, metadata: &Metadata, request: &AuthorizationRequest<'_>) -> Parameters {
         let settings = &self.settings;
-        let mut parameters = vec![
-            own("response_type", "code"),
-            own("client_id", &settings.client_id),
-            own("redirect_uri", &self.redirect_uri),
-            own("state", request.state),
-        ];
-        if !settings.scopes.is_empty() {
-            parameters.push(own("scope", &settings.scopes.join(" ")));
-        }
-        if settings.protocol == Protocol::Oidc {
-            parameters.push(own("nonce", request.nonce));
-            parameters.extend(settings.max_age.map(|age| own("max_age", &age.as_secs().to_string())));
+        let endpoint = &metadata.authorization_endpoint;
+        let party = self.party.clone().set_auth_uri(AuthUrl::from_url(endpoint.clone()));
+        let (state, nonce) = (CsrfToken::new(request.state.to_owned()), Nonce::new(request.nonce.to_owned()));
+        let scopes = settings.scopes.iter().map(|scope| Scope::new(scope.clone()));
+        let mut asked = party.authorize_url(CODE, || state, || nonce).add_scopes(scopes);
+        if let (Some(age), Protocol::Oidc) = (settings.max_age, &settings.protocol) {
+            asked = asked.set_max_age(age);
         }
         if settings.pkce {
-            // RFC 7636 §4.2.
+            // RFC 7636 §4.2. Not through openidconnect's type, which panics on a verifier of another length.
             let digest = digest::digest(&digest::SHA256, request.verifier.expose().as_bytes());
-            parameters.push(own("code_challenge", &URL_SAFE_NO_PAD.encode(digest)));
-            parameters.push(own("code_challenge_method", "S256"));
+            asked = asked.add_extra_param("code_challenge", URL_SAFE_NO_PAD.encode(digest));
+            asked = asked.add_extra_param("code_challenge_method", "S256");
         }
         if settings.response_mode == ResponseMode::FormPost {
-            parameters.push(own("response_mode", "form_post"));
+            asked = asked.add_extra_param("response_mode", "form_post");
         }
-        parameters.extend(request.login_hint.map(|hint| own("login_hint", hint)));
+        if let Some(hint) = request.login_hint {
+            asked = asked.add_extra_param("login_hint", hint);
+        }
         for (name, value) in &settings.authorization_parameters {
             // The hint of this login says more than one for all of them.
             if name != "login_hint" || request.login_hint.is_none() {
-                parameters.push(own(name, value));
+                asked = asked.add_extra_param(name, value);
             }
         }
-        parameters
+        let (url, _, _) = asked.url();
+        // Without an ID token nothing repeats a nonce.
+        let is_known = |name: &str| name != "nonce" || settings.protocol == Protocol::Oidc;
+        let ours = url.query_pairs().skip(endpoint.query_pairs().count()).filter(|(name, _)| is_known(name));
+        ours.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 
     /// The reference to `parameters`, once they are at `endpoint` (RFC 9126 §2).

@@ -11,13 +11,15 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use http::HeaderValue;
+use openidconnect::{AuthType, ClientSecret, EndpointState};
 use serde_json::json;
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 
 use super::{
     BuildProblem, ClientAuth, Settings,
     http::{Form, Http},
     metadata::Metadata,
+    relying_party::{self, RelyingParty, WithTokenEndpoint},
     signing::{SigningError, SigningKey},
 };
 use crate::{
@@ -27,84 +29,100 @@ use crate::{
 
 /// How long a signed proof lives: long enough for clocks that differ, short enough that a stolen one is of no use.
 const PROOF_LIFETIME: Duration = Duration::from_secs(120);
-/// RFC 7523 §2.2.
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// `client_assertion_type` (RFC 7523 §2.2).
+pub(super) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Ourselves, and how we ask.
 pub(super) struct Client {
     pub(super) http: Http,
     pub(super) settings: Arc<Settings>,
-    pub(super) redirect_uri: Box<str>,
+    pub(super) party: RelyingParty,
     key: Option<SigningKey>,
 }
 
-/// How we authenticate, with what it takes.
-enum Proof<'c> {
+/// What is shown this time.
+enum Credential {
     None,
-    Basic(&'c Secret<String>),
-    Post(&'c Secret<String>),
-    Assertion(&'c SigningKey),
-    MintedSecret(&'c SigningKey),
+    Basic(Secret<String>),
+    /// In the body; a secret, or what stands for one.
+    Post(Secret<String>),
+    Assertion(Secret<String>),
 }
 
 impl Client {
     pub(super) fn new(http: Http, settings: Arc<Settings>, redirect_uri: String) -> Result<Self, BuildProblem> {
-        if Url::parse(&redirect_uri).is_err() {
-            return Err(BuildProblem::RedirectUri(redirect_uri.into()));
-        }
+        let party = relying_party::new(&settings, &redirect_uri);
+        let party = party.ok_or_else(|| BuildProblem::RedirectUri(redirect_uri.into()))?;
         let key = settings.client_key.as_ref().map(|key| SigningKey::parse(key.pem.expose(), key.algorithm));
         let key = key.map(|key| key.ok_or(BuildProblem::ClientKey)).transpose()?;
         if matches!(settings.client_auth, Some(ClientAuth::PrivateKeyJwt | ClientAuth::MintedSecret)) && key.is_none() {
             return Err(BuildProblem::ClientKey);
         }
-        Ok(Self { http, settings, redirect_uri: redirect_uri.into(), key })
+        Ok(Self { http, settings, party, key })
+    }
+
+    /// `party` as it shows itself at the token endpoint, and the assertion that goes along, if any.
+    pub(super) fn authenticated<T: EndpointState + Clone>(
+        &self,
+        party: WithTokenEndpoint<T>,
+        metadata: &Metadata,
+        now: UnixTime,
+    ) -> Result<(WithTokenEndpoint<T>, Option<Secret<String>>), SigningError> {
+        let with = |secret: &Secret<String>, how| {
+            party.clone().set_client_secret(ClientSecret::new(secret.expose().clone())).set_auth_type(how)
+        };
+        Ok(match self.credential(metadata, now)? {
+            // Without a secret, openidconnect sends `client_id` in the body, whatever is set.
+            Credential::None => (party, None),
+            Credential::Basic(secret) => (with(&secret, AuthType::BasicAuth), None),
+            Credential::Post(secret) => (with(&secret, AuthType::RequestBody), None),
+            Credential::Assertion(assertion) => (party, Some(assertion)),
+        })
     }
 
     /// Puts into `form` what proves that it is ours.
     pub(super) fn authenticate(&self, form: &mut Form, metadata: &Metadata, now: UnixTime) -> Result<(), SigningError> {
         let client_id = &self.settings.client_id;
-        match self.proof(metadata.client_auth.as_deref()) {
-            Proof::None => form.set("client_id", client_id),
-            Proof::Basic(secret) => form.authorize(basic(client_id, secret)),
-            Proof::Post(secret) => {
+        match self.credential(metadata, now)? {
+            Credential::None => form.set("client_id", client_id),
+            Credential::Basic(secret) => form.authorize(basic(client_id, &secret)),
+            Credential::Post(secret) => {
                 form.set("client_id", client_id);
                 form.set("client_secret", secret.expose());
             }
-            Proof::Assertion(key) => {
+            Credential::Assertion(assertion) => {
                 form.set("client_id", client_id);
                 form.set("client_assertion_type", ASSERTION_TYPE);
-                let assertion = self.signed(key, metadata.token_endpoint.as_str(), now)?;
                 form.set("client_assertion", assertion.expose());
-            }
-            Proof::MintedSecret(key) => {
-                form.set("client_id", client_id);
-                let secret = self.signed(key, &self.settings.issuer, now)?;
-                form.set("client_secret", secret.expose());
             }
         }
         Ok(())
     }
 
-    /// What is configured; otherwise the first of ours that is `offered`: Basic, which every server has to support (RFC 6749 §2.3.1), then Post,
+    /// What is configured; otherwise the first of ours that is offered: Basic, which every server has to support (RFC 6749 §2.3.1), then Post,
     /// then the key. A server that offers none of them, or does not say, gets what we have.
-    fn proof(&self, offered: Option<&[ClientAuth]>) -> Proof<'_> {
-        let secret = self.settings.client_secret.as_ref();
-        let key = self.key.as_ref();
-        let offers = |method| offered.is_some_and(|offered| offered.contains(&method));
-        let method = self.settings.client_auth.unwrap_or(match (secret, key) {
+    fn credential(&self, metadata: &Metadata, now: UnixTime) -> Result<Credential, SigningError> {
+        let secret = self.settings.client_secret.clone();
+        let offers = |method| metadata.client_auth.as_ref().is_some_and(|offered| offered.contains(&method));
+        let method = self.settings.client_auth.unwrap_or(match (&secret, &self.key) {
             (Some(_), _) if offers(ClientAuth::Basic) => ClientAuth::Basic,
             (Some(_), _) if offers(ClientAuth::Post) => ClientAuth::Post,
             (Some(_), Some(_)) if offers(ClientAuth::PrivateKeyJwt) => ClientAuth::PrivateKeyJwt,
             (None, Some(_)) => ClientAuth::PrivateKeyJwt,
             (Some(_) | None, _) => ClientAuth::Basic,
         });
-        match method {
-            ClientAuth::Basic => secret.map(Proof::Basic),
-            ClientAuth::Post => secret.map(Proof::Post),
-            ClientAuth::PrivateKeyJwt => key.map(Proof::Assertion),
-            ClientAuth::MintedSecret => key.map(Proof::MintedSecret),
-        }
-        .unwrap_or(Proof::None)
+        Ok(match (method, secret, &self.key) {
+            (ClientAuth::Basic, Some(secret), _) => Credential::Basic(secret),
+            (ClientAuth::Post, Some(secret), _) => Credential::Post(secret),
+            (ClientAuth::PrivateKeyJwt, _, Some(key)) => {
+                Credential::Assertion(self.signed(key, metadata.token_endpoint.as_str(), now)?)
+            }
+            (ClientAuth::MintedSecret, _, Some(key)) => {
+                Credential::Post(self.signed(key, &self.settings.issuer, now)?)
+            }
+            (ClientAuth::Basic | ClientAuth::Post, None, _)
+            | (ClientAuth::PrivateKeyJwt | ClientAuth::MintedSecret, _, None) => Credential::None,
+        })
     }
 
     /// RFC 7523 §3: who we are, for whom, for how long.

@@ -1,18 +1,17 @@
 //! The code from a callback becomes tokens (RFC 6749 §4.1.3).
 //!
-//! The answer is read by ourselves, because real token endpoints differ: `expires_in` as text or absent, `token_type` in any case, errors with
-//! status 200, where there is no OpenID Connect a form instead of JSON. What is not needed is not read.
+//! openidconnect makes the request. The answer is read by ourselves, because real token endpoints differ: `expires_in` as text or absent,
+//! `token_type` in any case, errors with status 200, where there is no OpenID Connect a form instead of JSON. What is not needed is not read.
 
+use openidconnect::{AuthorizationCode, PkceCodeVerifier, RequestTokenError, TokenUrl};
 use serde_json::{Map, Value};
-use url::form_urlencoded;
 
 use super::{
     Protocol,
-    client_auth::Client,
+    client_auth::{ASSERTION_TYPE, Client},
     error::{AnswerError, ErrorCode, SignInError},
-    http::Form,
-    json::Object,
     metadata::Metadata,
+    relying_party::TokenEndpoint,
 };
 use crate::{clock::UnixTime, secret::Secret};
 
@@ -34,20 +33,25 @@ impl Client {
         verifier: &Secret<String>,
         now: UnixTime,
     ) -> Result<Tokens, SignInError> {
-        let mut form = Form::default();
-        form.set("grant_type", "authorization_code");
-        form.set("code", code.expose());
-        form.set("redirect_uri", &self.redirect_uri);
+        let party = self.party.clone().set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()));
+        let (party, assertion) = self.authenticated(party, metadata, now)?;
+        let mut asked = party.exchange_code(AuthorizationCode::new(code.expose().clone()));
         if self.settings.pkce {
-            form.set("code_verifier", verifier.expose());
+            asked = asked.set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().clone()));
         }
-        self.authenticate(&mut form, metadata, now)?;
-        let reply = self.http.post(&metadata.token_endpoint, form).await.map_err(SignInError::Exchange)?;
-        if reply.is_refusal {
-            let answer = Object::parse(&reply.body).ok_or(AnswerError::NotJson)?;
-            return Err(refused(ErrorCode::of(answer.get("error"))));
+        if let Some(assertion) = &assertion {
+            asked = asked.add_extra_param("client_assertion_type", ASSERTION_TYPE);
+            asked = asked.add_extra_param("client_assertion", assertion.expose());
         }
-        tokens(&reply.body, &self.settings.protocol)
+        let reads_forms = self.settings.protocol != Protocol::Oidc;
+        let endpoint = TokenEndpoint { http: &self.http, reads_forms };
+        let answer = asked.request_async(&endpoint).await.map_err(|error| match error {
+            RequestTokenError::ServerResponse(refusal) => refused(refusal.0),
+            RequestTokenError::Request(error) => SignInError::Exchange(error),
+            // Holds the body, which may hold tokens: dropped here.
+            RequestTokenError::Parse(..) | RequestTokenError::Other(_) => AnswerError::NotJson.into(),
+        })?;
+        tokens(answer.members, &self.settings.protocol)
     }
 }
 
@@ -65,12 +69,7 @@ fn refused(code: ErrorCode) -> SignInError {
     }
 }
 
-fn tokens(body: &[u8], protocol: &Protocol) -> Result<Tokens, SignInError> {
-    let members = match protocol {
-        Protocol::Oidc => Object::parse(body),
-        Protocol::OAuth2(_) => Object::parse(body).or_else(|| form(body)),
-    };
-    let mut members = members.ok_or(AnswerError::NotJson)?;
+fn tokens(mut members: Map<String, Value>, protocol: &Protocol) -> Result<Tokens, SignInError> {
     // Whatever the status: some send it with 200.
     if let Some(error) = members.get("error") {
         return Err(refused(ErrorCode::of(Some(error))));
@@ -93,25 +92,14 @@ fn tokens(body: &[u8], protocol: &Protocol) -> Result<Tokens, SignInError> {
     Ok(tokens)
 }
 
-/// A form whose names are all different, as GitHub answers when nobody asks for JSON. It is one only when it says something.
-fn form(body: &[u8]) -> Option<Map<String, Value>> {
-    let mut members = Map::new();
-    for (name, value) in form_urlencoded::parse(body) {
-        if members.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
-            return None;
-        }
-    }
-    (members.contains_key("access_token") || members.contains_key("error")).then_some(members)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    use super::super::OAuth2;
+    use crate::providers::{OAuth2, json::Object, relying_party::form};
 
     fn oidc(body: &str) -> Result<Tokens, SignInError> {
-        tokens(body.as_bytes(), &Protocol::Oidc)
+        tokens(Object::parse(body.as_bytes()).ok_or(AnswerError::NotJson)?, &Protocol::Oidc)
     }
 
     /// T-140: what differs between providers and does not matter.
@@ -166,7 +154,10 @@ mod tests {
     fn without_openid_connect_the_answer_may_be_a_form() {
         let protocol = OAuth2 { subject_claim: "id".into(), appsecret_proof: false, email_endpoint: None };
         let protocol = Protocol::OAuth2(protocol);
-        let oauth2 = |body: &str| tokens(body.as_bytes(), &protocol);
+        let oauth2 = |body: &str| {
+            let members = form(body.as_bytes()).or_else(|| Object::parse(body.as_bytes()));
+            tokens(members.ok_or(AnswerError::NotJson)?, &protocol)
+        };
         for (body, answer) in [
             ("", "the token endpoint's answer is not a JSON object"),
             ("<html>", "the token endpoint's answer is not a JSON object"),

@@ -24,6 +24,7 @@ mod authorization;
 mod client_auth;
 mod exchange;
 mod metadata;
+mod relying_party;
 // whether that can be believed
 mod id_token;
 mod issuer;
