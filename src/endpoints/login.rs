@@ -3,7 +3,7 @@
 use http::{Response, StatusCode, header};
 use tracing::info;
 
-use super::{EndpointError, Endpoints, Visit, form, page, pages::Choice, redirect};
+use super::{EndpointError, Endpoints, Visit, form, page, pages::Choice, redirect, returns_by};
 use crate::{
     body::Body,
     origin::ReturnTo,
@@ -23,7 +23,8 @@ impl Endpoints {
                 None => return Ok(self.choose(&return_to)),
             },
         };
-        let login = self.sessions.start_login(visit.headers, provider.tag(), &return_to, visit.now);
+        let login =
+            self.sessions.start_login(visit.headers, provider.tag(), returns_by(provider), &return_to, visit.now);
         let request = AuthorizationRequest {
             state: &login.state,
             nonce: &login.nonce,

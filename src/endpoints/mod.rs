@@ -20,8 +20,8 @@ use crate::{
     body::Body,
     clock::UnixTime,
     origin::{Origin, ReturnTo},
-    providers::{Providers, SignInError, Unavailable},
-    sessions::{LoginStateError, Session, Sessions, TooLarge},
+    providers::{Provider, Providers, SignInError, Unavailable},
+    sessions::{LoginStateError, ReturnsBy, Session, Sessions, TooLarge},
 };
 
 pub use form::BadForm;
@@ -169,6 +169,11 @@ impl Endpoints {
             },
         }
     }
+}
+
+/// How `provider` sends browsers back.
+fn returns_by(provider: &Provider) -> ReturnsBy {
+    if provider.posts_answers() { ReturnsBy::Form } else { ReturnsBy::Link }
 }
 
 /// A redirect to `to`, one of our own paths or a parsed URL, that no cache keeps. `status` is 302 or 303.
