@@ -20,7 +20,12 @@ impl Endpoints {
             },
         };
         let login = self.sessions.start_login(visit.headers, provider.tag(), &return_to, visit.now);
-        let request = AuthorizationRequest { state: &login.state, nonce: &login.nonce, verifier: &login.verifier };
+        let request = AuthorizationRequest {
+            state: &login.state,
+            nonce: &login.nonce,
+            verifier: &login.verifier,
+            login_hint: None,
+        };
         let url = provider.authorization_url(&request).await.map_err(EndpointError::Unavailable)?;
         info!(provider.name = %provider.name(), "A sign-in begins");
         let mut response = redirect(StatusCode::FOUND, url.as_str());
