@@ -204,11 +204,11 @@ async fn an_address_leads_to_its_provider_or_back_to_the_page() {
     assert!(page.header("content-security-policy").contains("form-action 'self' https: http:;"), "{page:?}");
 
     for (typed, says) in [
-        ("ada@nowhere.example", "No way to sign in here is for this address."),
-        ("ada@sub.example.com", "No way to sign in here is for this address."),
-        ("ada@example.com.evil.com", "No way to sign in here is for this address."),
+        ("ada@nowhere.example", "None of these is meant for addresses like this one."),
+        ("ada@sub.example.com", "None of these is meant for addresses like this one."),
+        ("ada@example.com.evil.com", "None of these is meant for addresses like this one."),
         ("ada", "This is no e-mail address"),
-        ("\"><script>alert(1)</script>@x", "No way to sign in here is for this address."),
+        ("\"><script>alert(1)</script>@x", "None of these is meant for addresses like this one."),
     ] {
         let again = browser.get(&link(&gate, &[("rd", "/x"), ("login_hint", typed)])).await;
         assert_eq!(again.status, 200, "{typed}: {again:?}");

@@ -92,9 +92,11 @@ impl AddressProblem {
         match self {
             Self::NoAddress => "This is no e-mail address, which would look like name@example.com.",
             Self::NoProvider => {
-                "No way to sign in here is for this address. Check its spelling, or choose from the list."
+                "None of these is meant for addresses like this one. Check its spelling, or choose from the list."
             }
-            Self::SeveralProviders => "This address fits more than one way to sign in. Choose from the list.",
+            Self::SeveralProviders => {
+                "More than one of these is meant for addresses like this one. Choose from the list."
+            }
         }
     }
 }

@@ -90,7 +90,7 @@ fn a_page_shows_what_it_was_given() {
         ("sign-in by another address", "aria-describedby=\"problem\""),
         (
             "sign-in by another address",
-            "<p class=\"problem\" id=\"problem\">No way to sign in here is for this address.",
+            "<p class=\"problem\" id=\"problem\">None of these is meant for addresses like this one.",
         ),
         ("error", "<title>Ólafur &amp; Söhne · app.example.com</title>"),
         ("error", "<h1>Ólafur &amp; Söhne</h1>"),
