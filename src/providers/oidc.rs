@@ -106,6 +106,11 @@ pub(super) fn authorization_url(
     for (name, value) in &settings.authorization_parameters {
         asked = asked.add_extra_param(name, value);
     }
+    // What the operator wrote is not for a link to change.
+    let is_configured = settings.authorization_parameters.iter().any(|(name, _)| name == "login_hint");
+    if let Some(hint) = request.login_hint.filter(|_| !is_configured) {
+        asked = asked.add_extra_param("login_hint", hint);
+    }
     let (mut url, _, _) = asked.url();
     spaces_as_percent(&mut url, metadata.authorization_endpoint.url().query().map_or(0, str::len));
     url
