@@ -85,14 +85,13 @@ impl Client {
         if settings.response_mode == ResponseMode::FormPost {
             asked = asked.add_extra_param("response_mode", "form_post");
         }
-        if let Some(hint) = request.login_hint {
-            asked = asked.add_extra_param("login_hint", hint);
-        }
         for (name, value) in &settings.authorization_parameters {
-            // The hint of this login says more than one for all of them.
-            if name != "login_hint" || request.login_hint.is_none() {
-                asked = asked.add_extra_param(name, value);
-            }
+            asked = asked.add_extra_param(name, value);
+        }
+        // What the operator says about everybody wins over what a link says.
+        let is_configured = settings.authorization_parameters.iter().any(|(name, _)| name == "login_hint");
+        if let (Some(hint), false) = (request.login_hint, is_configured) {
+            asked = asked.add_extra_param("login_hint", hint);
         }
         let (url, _, _) = asked.url();
         // Without an ID token nothing repeats a nonce.

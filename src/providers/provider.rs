@@ -3,7 +3,7 @@
 //! The order of [`Provider::sign_in`] is the order of trust: what can be refused by looking, then the provider's own metadata,
 //! then its tokens, and only of a token whose signature and claims hold, what it says about a person.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 use url::Url;
@@ -43,7 +43,7 @@ pub struct AuthorizationRequest<'a> {
     pub nonce: &'a str,
     /// The PKCE verifier, 43 to 128 characters (RFC 7636 §4.1); only its hash is sent.
     pub verifier: &'a Secret<String>,
-    /// Who will probably sign in, as far as somebody said so.
+    /// Whom the provider may expect (OpenID Connect Core §3.1.2.1), as somebody typed it.
     pub login_hint: Option<&'a str>,
 }
 
@@ -122,6 +122,34 @@ impl Provider {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
+    }
+
+    /// Whether `iss`, byte for byte, is a name of its issuer: the one configured, an alias, or with tenants that of an allowed one.
+    #[must_use]
+    pub fn is_issuer(&self, iss: &str) -> bool {
+        let aliases = self.settings.issuer_aliases.iter().map(String::as_str);
+        let mut names = [self.issuer()].into_iter().chain(aliases);
+        match &self.settings.tenants {
+            None => names.any(|name| name == iss),
+            Some(tenants) => {
+                names.any(|name| tenants.allowed.iter().any(|tenant| name.replace("{tenantid}", tenant) == iss))
+            }
+        }
+    }
+
+    /// The domains, in lower case, of the e-mail addresses it is for; empty when it is for everybody.
+    #[must_use]
+    pub fn email_domains(&self) -> &BTreeSet<Box<str>> {
+        &self.settings.email.domains
+    }
+
+    /// Whether a browser on its way there may meet plain http: on loopback, or where `insecure_http` allows it.
+    #[must_use]
+    pub fn may_be_plain_http(&self) -> bool {
+        let issuer = Url::parse(self.issuer()).ok();
+        let by_hand = self.settings.endpoints.authorization.as_ref();
+        self.settings.insecure_http
+            || [issuer.as_ref(), by_hand].into_iter().flatten().any(|url| url.scheme() == "http")
     }
 
     /// What stands for it in a cookie.

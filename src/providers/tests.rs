@@ -372,7 +372,8 @@ async fn the_authorization_request_says_what_it_must() {
     settings.client_id = "client id".into();
     let (provider, _) = op.known(settings);
     let verifier = secret(VERIFIER);
-    let request = AuthorizationRequest { state: "st-at_e", nonce: "n0nce", verifier: &verifier, login_hint: None };
+    let request =
+        AuthorizationRequest { state: "st-at_e", nonce: "n0nce", verifier: &verifier, login_hint: Some("a+b c&d=@x") };
     let url = provider.authorization_url(&request).await.unwrap();
     let query = url.query().unwrap();
     assert!(query.starts_with("realm=/a+b&x=%2B&response_type=code&"), "{query}");
@@ -390,11 +391,54 @@ async fn the_authorization_request_says_what_it_must() {
         ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), // RFC 7636 appendix B
         ("prompt", "select account"),
         ("resource", "https://api/?a=b&c=+"),
+        ("login_hint", "a+b c&d=@x"),
     ] {
         let values: Vec<&str> = pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
         assert_eq!(values, [value], "{name}");
     }
     assert!(!query.contains(VERIFIER));
+}
+
+/// T-046.
+#[tokio::test]
+async fn a_hint_replaces_nothing_that_is_configured() {
+    let (op, _) = good().await;
+    let mut settings = op.settings();
+    settings.authorization_parameters = vec![("login_hint".into(), "staff".into())];
+    let (provider, _) = op.known(settings);
+    let verifier = secret(VERIFIER);
+    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: Some("eve") };
+    let url = provider.authorization_url(&request).await.unwrap();
+    let hints: Vec<_> = url.query_pairs().filter(|(name, _)| name == "login_hint").map(|(_, hint)| hint).collect();
+    assert_eq!(hints, ["staff"]);
+}
+
+/// T-067, T-080.
+#[tokio::test]
+async fn an_issuer_is_known_by_its_names_byte_for_byte() {
+    let op = FakeProvider::start().await;
+    let plain = || settings("https://op.example");
+    let aliased = Settings { issuer_aliases: vec!["op.example".into()], ..plain() };
+    let allowed = ["t1".into(), "t2".into()].into();
+    let tenants = Some(Tenants { claim: "tid".into(), allowed });
+    let shared = Settings { tenants, ..settings("https://op.example/{tenantid}/v2") };
+    for (settings, iss, known) in [
+        (plain(), "", false),
+        (plain(), "https://op.example/", false),
+        (plain(), "http://op.example", false),
+        (plain(), "https://op.example.evil.com", false),
+        (plain(), "op.example", false),
+        (plain(), "https://op.example", true),
+        (aliased.clone(), "https://op.example", true),
+        (aliased, "op.example", true),
+        (shared.clone(), "https://op.example/{tenantid}/v2", false),
+        (shared.clone(), "https://op.example/t3/v2", false),
+        (shared.clone(), "https://op.example/t1/t2/v2", false),
+        (shared, "https://op.example/t2/v2", true),
+    ] {
+        let issuer = settings.issuer.clone();
+        assert_eq!(op.known(settings).0.is_issuer(iss), known, "{iss} at {issuer}");
+    }
 }
 
 /// T-140: RFC 6749 §2.3.1.

@@ -1,37 +1,44 @@
 //! One connection: HTTP/1.1 or HTTP/2 by hyper, under our limits, until its peer, a timeout or a drain ends it.
 //!
-//! hyper's own header timeout also counts the time between requests and arms a timer for each of them. Here one timer a connection looks,
-//! every `header_timeout`, at what the connection is waiting for and since when; a request costs it two readings of the clock.
+//! * hyper's own header timeout also counts the time between requests and arms a timer for each of them. Here one timer a connection looks,
+//!   now and then, at what the connection is waiting for and since when; a request costs it two readings of the clock.
+//! * An HTTP/1.1 connection that is idle for a while rests: hyper and its two buffers go, only the stream stays. The next byte brings them
+//!   back. That is half of what an idle connection would hold otherwise.
 
 use std::{
-    io,
+    convert::Infallible,
+    future::poll_fn,
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-    },
-    task::{Context, Poll, ready},
+    sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Request, Version};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use http::Request;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{HttpService, service_fn},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
     sync::OwnedSemaphorePermit,
     time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 use tracing::debug;
 
-use super::{Connection, Handler, Limits, listener::Stream, tls};
-use crate::body::Body;
+use super::{
+    Connection, Handler, Limits,
+    activity::{Activity, Busy, Tracked},
+    listener::Stream,
+    tls,
+    watched::Watched,
+};
 
 /// What is read of a body at once, at most: more makes no upload faster.
 const BUFFER: usize = 64 * 1024;
@@ -42,9 +49,10 @@ const STREAMS: u32 = 100;
 /// HTTP/2: how often a silent peer is asked whether it is still there, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long, and for how many bytes, a peer that may still be sending a body is listened to after its last answer.
-const LINGER_TIME: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 64 * 1024 * 1024;
+/// How often a connection looks at itself, at least.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long it is idle before it rests: a caller who goes on within a page's loading time finds everything in place.
+const REST_AFTER: Duration = Duration::from_secs(2);
 
 /// hyper, set up once for all connections of a listener.
 pub(super) struct Protocols {
@@ -153,7 +161,7 @@ async fn speak<S, H>(
     H: Handler,
 {
     let activity = Arc::new(Activity::new());
-    let stream = Watched { stream, activity: Arc::clone(&activity), linger: None, _lease: lease };
+    let stream = Watched::new(stream, Arc::clone(&activity), lease);
     let shared = Arc::new((handler, on));
     let service = service_fn(|request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
@@ -161,36 +169,90 @@ async fn speak<S, H>(
         async move {
             let (handler, on) = &*shared;
             let response = handler.handle(request, on).await;
-            Ok::<_, std::convert::Infallible>(response.map(|body| Tracked { body, _busy: busy }))
+            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, busy)))
         }
     });
-    let stream = TokioIo::new(stream);
     match spoken {
-        Spoken::Http1 => {
-            let connection = pin!(protocols.http1.serve_connection(stream, service).with_upgrades());
-            drive(connection, http1::UpgradeableConnection::graceful_shutdown, &activity, protocols, stop).await;
-        }
+        Spoken::Http1 => http1(stream, service, &activity, protocols, stop).await,
         // Boxed: HTTP/1 is what most connections speak, and this is three times as large.
         Spoken::Other => {
-            let mut connection = Box::pin(protocols.other.serve_connection_with_upgrades(stream, service));
+            let connection = protocols.other.serve_connection_with_upgrades(TokioIo::new(stream), service);
+            let mut connection = Box::pin(connection);
             let shutdown = auto::UpgradeableConnection::graceful_shutdown;
-            drive(connection.as_mut(), shutdown, &activity, protocols, stop).await;
+            drive(connection.as_mut(), shutdown, |_| false, &activity, protocols, &stop).await;
         }
     }
 }
 
-/// Lets `connection` run until its end, a drain's, or a timeout's.
-async fn drive<C, E>(
-    mut connection: Pin<&mut C>,
-    graceful_shutdown: impl Fn(Pin<&mut C>),
+/// HTTP/1.1 until the end, with rests.
+async fn http1<S, V>(
+    mut stream: Watched<S>,
+    mut service: V,
     activity: &Activity,
     protocols: &Protocols,
     stop: CancellationToken,
 ) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    V: HttpService<Incoming, ResBody = Tracked, Error = Infallible> + Unpin,
+    V::Future: Send,
+{
+    loop {
+        let mut connection = protocols.http1.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let shutdown = http1::UpgradeableConnection::graceful_shutdown;
+        let may_rest = |activity: &Activity| activity.is_at_rest(REST_AFTER);
+        if drive(Pin::new(&mut connection), shutdown, may_rest, activity, protocols, &stop).await == Driven::ToItsEnd {
+            return;
+        }
+        let Some(parts) = connection.into_parts() else { return };
+        (stream, service) = (parts.io.into_inner(), parts.service);
+        // Nearly always nothing: then the peer has to begin before hyper is needed.
+        if !stream.put_back(parts.read_buf) && !rest(&mut stream, activity, protocols.idle_timeout, &stop).await {
+            return;
+        }
+    }
+}
+
+/// Waits with nothing but the stream; true when the peer has begun the next request.
+async fn rest<S>(stream: &mut Watched<S>, activity: &Activity, idle_timeout: Duration, stop: &CancellationToken) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let began = tokio::select! {
+        began = stream.begins() => began,
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(activity.idle_for_another(idle_timeout)) => false,
+    };
+    if !began {
+        // TLS says goodbye; whether the peer hears it does not matter any more.
+        let _ = stream.shutdown().await;
+    }
+    began
+}
+
+/// How [`drive`] ended.
+#[derive(PartialEq)]
+enum Driven {
+    /// The connection is over.
+    ToItsEnd,
+    /// It is whole, idle, and nothing is left to read or to write: it can be taken apart.
+    ToARest,
+}
+
+/// Lets `connection` run until its end, a drain's, or a timeout's, or until it `may_rest`.
+async fn drive<C, E>(
+    mut connection: Pin<&mut C>,
+    graceful_shutdown: impl Fn(Pin<&mut C>),
+    may_rest: impl Fn(&Activity) -> bool,
+    activity: &Activity,
+    protocols: &Protocols,
+    stop: &CancellationToken,
+) -> Driven
+where
     C: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
 {
-    let mut look = pin!(tokio::time::sleep(protocols.header_timeout));
+    let every = protocols.header_timeout.min(LOOK);
+    let mut look = pin!(tokio::time::sleep(every));
     let mut is_draining = false;
     loop {
         tokio::select! {
@@ -199,194 +261,43 @@ async fn drive<C, E>(
                     // A peer's doing: it went away, or did not speak HTTP.
                     debug!(error = %error, "Connection ended early");
                 }
-                return;
+                return Driven::ToItsEnd;
             }
             () = stop.cancelled(), if !is_draining => {
                 is_draining = true;
                 graceful_shutdown(connection.as_mut());
             }
             () = look.as_mut() => {
-                if activity.is_overdue(protocols) {
+                look.as_mut().reset(Instant::now() + every);
+                if activity.is_overdue(protocols.header_timeout, protocols.idle_timeout) {
                     // HTTP/2 says goodbye; whatever does not end within the next look is dropped.
                     if is_draining || !activity.is_http2.load(Ordering::Relaxed) {
-                        return;
+                        return Driven::ToItsEnd;
                     }
                     is_draining = true;
                     graceful_shutdown(connection.as_mut());
-                }
-                look.as_mut().reset(Instant::now() + protocols.header_timeout);
-            }
-        }
-    }
-}
-
-/// What a connection is doing, told by its stream and its responses.
-struct Activity {
-    started: Instant,
-    /// Requests under way, from their head to the end of the answer's body.
-    in_flight: AtomicU32,
-    /// When the connection last became idle, in milliseconds after `started`.
-    idle_since: AtomicU64,
-    /// When the first byte of the next head came, in milliseconds after `started`; `NO_HEAD` before it did.
-    head_since: AtomicU64,
-    /// Then single bytes mean nothing: pings come and go on an idle connection.
-    is_http2: AtomicBool,
-    /// The last request had a body, which may not have been read to its end.
-    had_body: AtomicBool,
-}
-
-const NO_HEAD: u64 = u64::MAX;
-
-impl Activity {
-    fn new() -> Self {
-        // A peer that connects and says nothing is treated as one that is slow with its first head.
-        Self {
-            started: Instant::now(),
-            in_flight: AtomicU32::new(0),
-            idle_since: AtomicU64::new(0),
-            head_since: AtomicU64::new(0),
-            is_http2: AtomicBool::new(false),
-            had_body: AtomicBool::new(false),
-        }
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NO_HEAD - 1)
-    }
-
-    fn is_overdue(&self, protocols: &Protocols) -> bool {
-        if self.in_flight.load(Ordering::Relaxed) > 0 {
-            return false;
-        }
-        let now = self.elapsed_ms();
-        let past = |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) >= limit.as_millis();
-        match self.head_since.load(Ordering::Relaxed) {
-            NO_HEAD => past(self.idle_since.load(Ordering::Relaxed), protocols.idle_timeout),
-            since => past(since, protocols.header_timeout),
-        }
-    }
-}
-
-/// Stands for one request under way.
-struct Busy(Arc<Activity>);
-
-impl Busy {
-    fn new(activity: Arc<Activity>, request: &Request<Incoming>) -> Self {
-        activity.is_http2.store(request.version() == Version::HTTP_2, Ordering::Relaxed);
-        activity.had_body.store(!request.body().is_end_stream(), Ordering::Relaxed);
-        activity.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(activity)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let activity = &self.0;
-        activity.idle_since.store(activity.elapsed_ms(), Ordering::Relaxed);
-        activity.head_since.store(NO_HEAD, Ordering::Relaxed);
-        activity.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// An answer's body; the request counts as under way until it has been sent or dropped.
-struct Tracked {
-    body: Body,
-    _busy: Busy,
-}
-
-impl HttpBody for Tracked {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// A stream that notes when the first byte of a head arrives, and closes so that the last answer is not lost.
-struct Watched<S> {
-    stream: S,
-    activity: Arc<Activity>,
-    linger: Option<Linger>,
-    _lease: Lease,
-}
-
-/// Our side is closed; what the peer still sends is taken from the wire and dropped.
-struct Linger {
-    until: Pin<Box<tokio::time::Sleep>>,
-    bytes: usize,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        let activity = &this.activity;
-        let is_head = activity.in_flight.load(Ordering::Relaxed) == 0
-            && activity.head_since.load(Ordering::Relaxed) == NO_HEAD
-            && !activity.is_http2.load(Ordering::Relaxed);
-        if is_head && buf.filled().len() > before {
-            activity.head_since.store(activity.elapsed_ms(), Ordering::Relaxed);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.linger.is_none() {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            if !this.activity.had_body.load(Ordering::Relaxed) {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        // RFC 9112 §9.6: closing while the peer still sends (a body that was refused) resets the connection, and our answer is lost with it.
-        let linger = this
-            .linger
-            .get_or_insert_with(|| Linger { until: Box::pin(tokio::time::sleep(LINGER_TIME)), bytes: LINGER_BYTES });
-        let mut dropped = [0; 8_192];
-        loop {
-            let mut buffer = ReadBuf::new(&mut dropped);
-            match Pin::new(&mut this.stream).poll_read(cx, &mut buffer) {
-                Poll::Pending => return linger.until.as_mut().poll(cx).map(Ok),
-                Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => {
-                    linger.bytes = linger.bytes.saturating_sub(buffer.filled().len());
-                    if buffer.filled().is_empty() || linger.bytes == 0 {
-                        return Poll::Ready(Ok(()));
+                } else if !is_draining && may_rest(activity) {
+                    // hyper ends at once when it is between two requests, and only then: this is how it is asked. Its end must not be the
+                    // stream's, which therefore does not close meanwhile.
+                    activity.keeps_open.store(true, Ordering::Relaxed);
+                    graceful_shutdown(connection.as_mut());
+                    match poll_once(connection.as_mut()).await {
+                        Poll::Ready(Ok(())) => return Driven::ToARest,
+                        Poll::Ready(Err(_)) => return Driven::ToItsEnd,
+                        // It was not, against all signs. It ends after what it is at.
+                        Poll::Pending => is_draining = true,
                     }
+                    activity.keeps_open.store(false, Ordering::Relaxed);
                 }
             }
         }
     }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }
+
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

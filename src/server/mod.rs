@@ -2,9 +2,11 @@
 //!
 //! Knows nothing of what a request means.
 
+mod activity;
 mod connection;
 mod listener;
 pub mod tls;
+mod watched;
 
 use std::{
     future::Future,

@@ -11,6 +11,7 @@
 )]
 
 mod behaviour;
+mod choosing;
 mod cookies;
 mod drain;
 mod framing;
