@@ -127,14 +127,7 @@ impl Provider {
     /// Whether `iss`, byte for byte, is a name of its issuer: the one configured, an alias, or with tenants that of an allowed one.
     #[must_use]
     pub fn is_issuer(&self, iss: &str) -> bool {
-        let aliases = self.settings.issuer_aliases.iter().map(String::as_str);
-        let mut names = [self.issuer()].into_iter().chain(aliases);
-        match &self.settings.tenants {
-            None => names.any(|name| name == iss),
-            Some(tenants) => {
-                names.any(|name| tenants.allowed.iter().any(|tenant| name.replace("{tenantid}", tenant) == iss))
-            }
-        }
+        issuer::is_named_by(&self.settings, iss)
     }
 
     /// The domains, in lower case, of the e-mail addresses it is for; empty when it is for everybody.

@@ -421,7 +421,8 @@ async fn an_issuer_is_known_by_its_names_byte_for_byte() {
     let aliased = Settings { issuer_aliases: vec!["op.example".into()], ..plain() };
     let allowed = ["t1".into(), "t2".into()].into();
     let tenants = Some(Tenants { claim: "tid".into(), allowed });
-    let shared = Settings { tenants, ..settings("https://op.example/{tenantid}/v2") };
+    let discovery_url = Url::parse("https://op.example/common/metadata").ok();
+    let shared = Settings { tenants, discovery_url, ..settings("https://op.example/{tenantid}/v2") };
     for (settings, iss, known) in [
         (plain(), "", false),
         (plain(), "https://op.example/", false),
