@@ -31,14 +31,14 @@ impl Endpoints {
             verifier: &login.verifier,
             login_hint: None,
         };
-        let url = provider.authorization_url(&request).await.map_err(|error| match error {
-            SignInError::Unavailable(unavailable) => EndpointError::Unavailable(unavailable),
-            error => EndpointError::SignIn {
-                error: Box::new(error),
-                provider: provider.display_name().into(),
-                return_to: return_to.clone(),
-            },
-        })?;
+        let url = match provider.authorization_url(&request).await {
+            Ok(url) => url,
+            Err(SignInError::Unavailable(unavailable)) => return Err(EndpointError::Unavailable(unavailable)),
+            Err(error) => {
+                let (error, provider) = (Box::new(error), provider.display_name().into());
+                return Err(EndpointError::SignIn { error, provider, return_to });
+            }
+        };
         info!(provider.name = %provider.name(), "A sign-in begins");
         let mut response = redirect(StatusCode::FOUND, url.as_str());
         response.headers_mut().append(header::SET_COOKIE, login.set_cookie);
