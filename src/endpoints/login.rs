@@ -59,14 +59,17 @@ impl Endpoints {
             verifier: &login.verifier,
             login_hint: wish.hint(),
         };
-        let url = provider.authorization_url(&request).await.map_err(|error| match error {
-            SignInError::Unavailable(unavailable) => EndpointError::Unavailable(unavailable),
-            error => EndpointError::SignIn {
-                error: Box::new(error),
-                provider: provider.display_name().into(),
-                return_to: wish.return_to.clone(),
-            },
-        })?;
+        let url = match provider.authorization_url(&request).await {
+            Ok(url) => url,
+            Err(SignInError::Unavailable(unavailable)) => return Err(EndpointError::Unavailable(unavailable)),
+            Err(error) => {
+                return Err(EndpointError::SignIn {
+                    error: Box::new(error),
+                    provider: provider.display_name().into(),
+                    return_to: wish.return_to.clone(),
+                });
+            }
+        };
         info!(provider.name = %provider.name(), "A sign-in begins");
         let mut response = redirect(StatusCode::FOUND, url.as_str());
         response.headers_mut().append(header::SET_COOKIE, login.set_cookie);

@@ -144,14 +144,17 @@ impl Metadata {
                 Protocol::OAuth2(_) => None,
             },
             access_token_issuer: members.get("access_token_issuer").and_then(Value::as_str).map(Into::into),
-            client_auth: members.get("token_endpoint_auth_methods_supported").and_then(Value::as_array).map(offered),
+            client_auth: members
+                .get("token_endpoint_auth_methods_supported")
+                .and_then(Value::as_array)
+                .map(|methods| offered(methods)),
             callbacks_have_issuer: is_true("authorization_response_iss_parameter_supported"),
         })
     }
 }
 
 /// The methods that we know, in the order they are listed.
-fn offered(methods: &Vec<Value>) -> Vec<ClientAuth> {
+fn offered(methods: &[Value]) -> Vec<ClientAuth> {
     let known = |method: &Value| match method.as_str()? {
         "client_secret_basic" => Some(ClientAuth::Basic),
         "client_secret_post" => Some(ClientAuth::Post),

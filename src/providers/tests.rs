@@ -14,6 +14,13 @@ use super::{
 };
 use crate::{policy::EMAIL_DOMAIN, secret::Secret};
 
+mod client_auth;
+mod endpoints;
+mod groups;
+mod oauth2;
+mod requests;
+mod signed;
+
 fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
 }
