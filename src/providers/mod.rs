@@ -42,7 +42,7 @@ mod testing;
 mod tests;
 
 pub use cached::Unavailable;
-pub use claims::UserError;
+pub use claims::{RequiredClaim, UserError};
 pub use error::{
     AnswerError, CallbackIssuerError, ErrorCode, Fault, FetchError, SignInError, TokenError, UserinfoError,
 };

@@ -185,12 +185,17 @@ impl Provider {
         let claims = verified.claims().map_err(form)?;
         let rules = id_token::Rules {
             issuer: self.issuer(),
+            aliases: &self.settings.issuer_aliases,
+            tenants: self.settings.tenants.as_ref(),
             client_id: &self.settings.client_id,
             nonce,
+            needs_nonce: self.settings.nonce,
+            max_age: self.settings.max_age,
             algorithm: verified.algorithm,
             access_token: tokens.access_token.as_ref().map(|token| token.expose().as_str()),
         };
-        let subject = id_token::check(&claims, &rules, self.clock.now()).map_err(SignInError::IdToken)?.to_owned();
+        let about = id_token::check(&claims, &rules, self.clock.now()).map_err(SignInError::IdToken)?;
+        let subject = about.subject.to_owned();
         Ok((claims, subject))
     }
 
@@ -202,12 +207,10 @@ impl Provider {
         tokens: &oidc::Tokens,
         metadata: &Metadata,
     ) -> Result<SignedIn, SignInError> {
-        let wanted = Wanted {
-            user_claim: self.settings.user.claims.first().map_or("sub", AsRef::as_ref),
-            needed: &self.settings.needed_claims,
-            insecure_unverified_email: self.settings.email.insecure_unverified,
-        };
-        let alone = Sources { id_token, userinfo: None };
+        let wanted = Wanted::of(&self.settings);
+        let alone = Sources { id_token, userinfo: None, access_token: None };
+        // Before anything is asked: who is not let in need not be asked about.
+        wanted.check_required(alone)?;
         let userinfo = if self.asks_userinfo(&wanted.missing(alone), metadata)? {
             match &metadata.userinfo_endpoint {
                 Some(endpoint) => {
@@ -220,7 +223,7 @@ impl Provider {
         } else {
             None
         };
-        let sources = Sources { id_token, userinfo: userinfo.as_ref() };
+        let sources = Sources { userinfo: userinfo.as_ref(), ..alone };
         Ok(SignedIn {
             user: wanted.user(sources)?,
             subject: subject.to_owned(),
