@@ -47,7 +47,6 @@ const TENANT: &str = "{tenantid}";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct About<'a> {
     /// As the token has it: the issuer, one of its aliases, or that of the tenant.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those who keep subjects of several issuers apart"))]
     pub(super) issuer: &'a str,
     pub(super) subject: &'a str,
 }
