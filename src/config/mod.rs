@@ -13,6 +13,7 @@ mod kinds;
 mod layer;
 mod leaf;
 mod problems;
+mod provider;
 mod raw;
 mod resolve;
 mod shape;

@@ -1,4 +1,4 @@
-//! What may be written: one struct per table, one field per key.
+//! What may be written: one struct per table, one field per key. Providers have so many that they stand in `provider`.
 //!
 //! The descriptions here are the schema's, which editors show. The schema in turn is what keys are known by, so a key
 //! is added here, in `config/defaults.toml` and in `docs/configuration.md`; a test compares the three.
@@ -6,23 +6,17 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use http::HeaderName;
-use jsonwebtoken::Algorithm;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    addresses::{AdminListen, Issuer, ProviderUrl, RouteHost, TrustedPeer, Upstream as UpstreamUrl},
+    addresses::{AdminListen, RouteHost, TrustedPeer, Upstream as UpstreamUrl},
     leaf::{Given, Size},
-    values::{EmailDomain, LogFilter, Scope, Store},
+    provider::Provider,
+    values::{EmailDomain, LogFilter, Store},
 };
 use crate::{
-    gateway::settings::PathPrefix,
-    identity::UserId,
-    origin::Origin,
-    providers::{ClientAuth, UserinfoMode},
-    secret::Secret,
-    server::Listen,
-    telemetry::Format,
+    gateway::settings::PathPrefix, identity::UserId, origin::Origin, secret::Secret, server::Listen, telemetry::Format,
 };
 
 /// What a configuration file of Doorward may hold. Every key can also be an environment variable: `DOORWARD_` and the key in
@@ -91,44 +85,6 @@ pub(super) struct Route {
     /// Who may use it; without it, whoever has signed in.
     #[schemars(with = "Allow")]
     pub(super) allow: Option<Allow>,
-}
-
-/// One provider, and us as its client.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Provider {
-    /// What kind of provider it is; without it, its name when that is a known kind, else `oidc`.
-    pub(super) kind: Given<String>,
-    /// What people read on the button.
-    pub(super) display_name: Given<String>,
-    /// The issuer identifier, exactly as the provider writes it.
-    pub(super) issuer: Given<Issuer>,
-    /// Where its metadata is, when that is not below the issuer.
-    pub(super) discovery_url: Given<ProviderUrl>,
-    /// Our identifier there.
-    pub(super) client_id: Given<String>,
-    /// Our secret there; a public client has none.
-    pub(super) client_secret: Given<Secret<String>>,
-    /// A file that holds the client secret.
-    pub(super) client_secret_file: Given<PathBuf>,
-    /// How the secret is presented; without it, as the provider's metadata offers, Basic first.
-    pub(super) client_auth: Given<ClientAuth>,
-    /// What is asked for at a sign-in. `openid` is always among it.
-    pub(super) scopes: Given<Vec<Scope>>,
-    /// Further parameters of the authorization request, for example `prompt = "select_account"`.
-    pub(super) authorization_parameters: BTreeMap<String, Given<String>>,
-    /// The claim that names the user.
-    pub(super) user_claim: Given<String>,
-    /// When the userinfo endpoint is asked.
-    pub(super) userinfo: Given<UserinfoMode>,
-    /// Signature algorithms that are accepted.
-    pub(super) algorithms: Given<Vec<Algorithm>>,
-    /// PEM certificates to trust for this provider instead of the system's.
-    pub(super) ca_file: Given<PathBuf>,
-    /// Accept plain http although the provider is not on this machine. Everybody on the way can then sign in as anybody.
-    pub(super) insecure_http: Given<bool>,
-    /// Let an e-mail address that the provider has not verified name the user. Whoever can type it in there can then be that user.
-    pub(super) insecure_unverified_email: Given<bool>,
 }
 
 /// Sessions and logins under way.

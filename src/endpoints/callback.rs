@@ -122,8 +122,8 @@ impl Endpoints {
             id: SessionId::random(),
             identity: Identity { user: signed_in.user, claims: signed_in.claims },
             provider: provider.tag(),
-            subject: SubjectTag::of(provider.issuer(), &signed_in.subject),
-            provider_session: signed_in.provider_session.map(|sid| ProviderSessionTag::of(provider.issuer(), &sid)),
+            subject: SubjectTag::of(&signed_in.issuer, &signed_in.subject),
+            provider_session: signed_in.provider_session.map(|sid| ProviderSessionTag::of(&signed_in.issuer, &sid)),
             signed_in: visit.now,
             seen: visit.now,
         };

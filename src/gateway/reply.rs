@@ -17,7 +17,7 @@ use crate::{
     },
     origin::{Origin, ReturnTo},
     policy::Denial,
-    providers::{Fault, SignInError, UserError},
+    providers::{Fault, IdTokenError, SignInError, UserError},
     sessions::LoginStateError,
     telemetry::causes,
 };
@@ -109,6 +109,7 @@ const CHECK: &str = "Check the address, or go back to where you came from.";
 const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the reference below to whoever runs this site.";
 const TELL_OPERATOR: &str = "Give the reference below to whoever runs this site: it leads to the details in the log.";
 const WAIT: &str = "Wait a moment and try again.";
+const OTHER_ACCOUNT: &str = "Sign in again, with another account if you have one.";
 
 impl Replies {
     /// Pages and links are the endpoints' own.
@@ -306,7 +307,7 @@ fn endpoint(error: &EndpointError) -> Told {
             "Sign-in refused",
             "The sign-in was cancelled, or the provider does not let this account use this site (access_denied).",
         )
-        .advice("Sign in again, with another account if you have one.")
+        .advice(OTHER_ACCOUNT)
         .retry(return_to),
         E::ProviderRefused { code, return_to } => Told::new(
             S::BAD_GATEWAY,
@@ -403,6 +404,29 @@ fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
         )
         .advice("Verify the address at the provider, then sign in again.")
         .retry(return_to),
+        E::User(UserError::EmailDomain) => Told::new(
+            S::FORBIDDEN,
+            error.fault(),
+            "Not for this account",
+            "Only e-mail addresses of certain domains may sign in here, and this account's is of another one."
+                .to_owned(),
+        )
+        .advice(OTHER_ACCOUNT)
+        .retry(return_to),
+        // Which tenants may is for the log.
+        E::IdToken(IdTokenError::Tenant { .. }) => Told::new(
+            S::FORBIDDEN,
+            error.fault(),
+            "Not for this account",
+            "This account's organisation is none of those that may sign in here.".to_owned(),
+        )
+        .advice(OTHER_ACCOUNT)
+        .retry(return_to),
+        E::Required(_) | E::User(UserError::OtherDomain { .. }) => {
+            Told::new(S::FORBIDDEN, error.fault(), "Not for this account", format!("{}.", capital(&causes(error))))
+                .advice(OTHER_ACCOUNT)
+                .retry(return_to)
+        }
         E::User(_) => {
             Told::new(S::FORBIDDEN, error.fault(), "No usable user name", format!("{}.", capital(&causes(error))))
                 .advice(TELL_OPERATOR)

@@ -20,7 +20,7 @@ use super::{
 use crate::clock::UnixTime;
 
 /// Parameters that are the protocol's own: nobody configures them.
-pub const OWN_PARAMETERS: [&str; 13] = [
+pub const OWN_PARAMETERS: [&str; 12] = [
     "response_type",
     "response_mode",
     "client_id",
@@ -28,7 +28,6 @@ pub const OWN_PARAMETERS: [&str; 13] = [
     "scope",
     "state",
     "nonce",
-    "max_age",
     "code_challenge",
     "code_challenge_method",
     "request",

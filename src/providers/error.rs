@@ -5,7 +5,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    cached::Unavailable, claims::UserError, http::HttpError, id_token::IdTokenError, jws::JwsError, keys::KeyError,
+    cached::Unavailable,
+    claims::{RequiredClaim, UserError},
+    http::HttpError,
+    id_token::IdTokenError,
+    jws::JwsError,
+    keys::KeyError,
     signing::SigningError,
 };
 
@@ -121,7 +126,10 @@ pub enum SignInError {
     /// The userinfo endpoint was needed and did not help.
     #[error("the userinfo endpoint did not answer as it should")]
     Userinfo(#[source] UserinfoError),
-    /// All is well, but the user claim names nobody.
+    /// The provider does not say of this person what `required_claims` asks for.
+    #[error("this account may not sign in here")]
+    Required(#[from] RequiredClaim),
+    /// All is well, but the user claim names nobody, or nobody who may sign in.
     #[error("the user cannot be named")]
     User(#[from] UserError),
 }
@@ -131,7 +139,14 @@ impl SignInError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Issuer(_) | Self::Code | Self::CodeSpent | Self::User(UserError::UnverifiedEmail) => Fault::Caller,
+            Self::Issuer(_)
+            | Self::Code
+            | Self::CodeSpent
+            | Self::Required(_)
+            | Self::IdToken(IdTokenError::Tenant { .. })
+            | Self::User(UserError::UnverifiedEmail | UserError::EmailDomain | UserError::OtherDomain { .. }) => {
+                Fault::Caller
+            }
             Self::Misconfigured(_)
             | Self::RequestRefused(_)
             | Self::Signing(_)
@@ -142,7 +157,19 @@ impl SignInError {
             | Self::Refused(_)
             | Self::Answer(_)
             | Self::Signature(_)
-            | Self::IdToken(_)
+            | Self::IdToken(
+                IdTokenError::Issuer { .. }
+                | IdTokenError::Audience { .. }
+                | IdTokenError::AuthorizedParty { .. }
+                | IdTokenError::Missing(_)
+                | IdTokenError::Malformed(_)
+                | IdTokenError::Expired { .. }
+                | IdTokenError::NotYetValid { .. }
+                | IdTokenError::IssuedInTheFuture { .. }
+                | IdTokenError::SignedInTooLongAgo { .. }
+                | IdTokenError::Nonce
+                | IdTokenError::AccessTokenHash,
+            )
             | Self::Userinfo(
                 UserinfoError::Http(_)
                 | UserinfoError::Refused { .. }

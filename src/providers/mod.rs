@@ -54,7 +54,7 @@ mod tests;
 
 pub use authorization::OWN_PARAMETERS;
 pub use cached::Unavailable;
-pub use claims::UserError;
+pub use claims::{RequiredClaim, UserError};
 pub use error::{
     AnswerError, CallbackIssuerError, ErrorCode, Fault, FetchError, SignInError, TokenError, UserinfoError,
 };

@@ -52,12 +52,20 @@ pub struct AuthorizationRequest<'a> {
 pub struct SignedIn {
     /// What the application is told.
     pub user: UserId,
+    /// Whose words these are: the issuer, or with tenants that of the person's tenant.
+    pub issuer: String,
     /// Who the issuer says it is.
     pub subject: String,
     /// The session at the provider (`sid`), where it names one.
     pub provider_session: Option<String>,
     /// What rules and headers need.
     pub claims: Claims,
+}
+
+/// A subject and whose it is: one means nothing without the other.
+struct Subject {
+    issuer: String,
+    id: String,
 }
 
 /// What `check --online` found.
@@ -214,15 +222,18 @@ impl Provider {
             }
             Protocol::OAuth2(protocol) => {
                 let profile = oauth2::profile(&self.client, protocol, &metadata, tokens.access_token.as_ref()).await;
-                let (mut profile, subject) = profile.map_err(SignInError::Userinfo)?;
-                self.look_up_groups(&mut profile, &subject, &tokens).await;
-                self.named(Sources { id_token: &profile, userinfo: None }, subject, None)
+                let (profile, id) = profile.map_err(SignInError::Userinfo)?;
+                let subject = Subject { issuer: self.issuer().to_owned(), id };
+                let groups = self.look_up_groups(&profile, &subject.id, &tokens).await;
+                let sources = Sources { groups: groups.as_ref(), ..Sources::alone(&profile) };
+                Wanted::of(&self.settings).check_required(sources)?;
+                self.named(sources, subject, None)
             }
         }
     }
 
     /// The claims of the ID token and its subject, once everything about it has been checked.
-    async fn trusted(&self, tokens: &Tokens, nonce: &str) -> Result<(Map<String, Value>, String), SignInError> {
+    async fn trusted(&self, tokens: &Tokens, nonce: &str) -> Result<(Map<String, Value>, Subject), SignInError> {
         let token = tokens.id_token.as_ref().ok_or(AnswerError::NoIdToken)?;
         let trusted = keys::claims(token.expose(), TokenKind::Jwt, &self.settings.algorithms, &self.keys).await;
         let (algorithm, claims) = trusted.map_err(|error| match error {
@@ -231,90 +242,82 @@ impl Provider {
         })?;
         let rules = id_token::Rules {
             issuer: self.issuer(),
+            aliases: &self.settings.issuer_aliases,
+            tenants: self.settings.tenants.as_ref(),
             client_id: &self.settings.client_id,
             nonce,
+            needs_nonce: self.settings.nonce,
+            max_age: self.settings.max_age,
             algorithm,
             access_token: tokens.access_token.as_ref().map(|token| token.expose().as_str()),
         };
-        let subject = id_token::check(&claims, &rules, self.clock.now()).map_err(SignInError::IdToken)?.to_owned();
+        let about = id_token::check(&claims, &rules, self.clock.now()).map_err(SignInError::IdToken)?;
+        // An alias is another name of the same issuer, whose subjects stay the same.
+        let issuer = if self.settings.tenants.is_some() { about.issuer } else { self.issuer() };
+        let subject = Subject { issuer: issuer.to_owned(), id: about.subject.to_owned() };
         Ok((claims, subject))
     }
 
     /// What the ID token says, with groups, userinfo and the access token where they are wanted.
     async fn signed_in(
         &self,
-        mut id_token: Map<String, Value>,
-        subject: String,
+        id_token: Map<String, Value>,
+        subject: Subject,
         tokens: &Tokens,
         metadata: &Metadata,
     ) -> Result<SignedIn, SignInError> {
-        let looked_up = self.look_up_groups(&mut id_token, &subject, tokens).await;
-        let mut missing = self.wanted().missing(Sources { id_token: &id_token, userinfo: None });
-        if looked_up {
-            // Found or not, nobody else knows better.
-            missing.retain(|claim| *claim != self.settings.groups.claim);
-        }
-        let asks_userinfo = self.asks_userinfo(&missing, metadata)?;
-        let mut userinfo = match &metadata.userinfo_endpoint {
+        let groups = self.look_up_groups(&id_token, &subject.id, tokens).await;
+        let wanted = Wanted::of(&self.settings);
+        let alone = Sources { groups: groups.as_ref(), ..Sources::alone(&id_token) };
+        // Before anything else is asked: who is not let in need not be asked about.
+        wanted.check_required(alone)?;
+        let asks_userinfo = self.asks_userinfo(&wanted.missing(alone), metadata)?;
+        let userinfo = match &metadata.userinfo_endpoint {
             Some(endpoint) if asks_userinfo => {
                 let (token, now) = (tokens.access_token.as_ref(), self.clock.now());
-                Some(userinfo::ask(&self.client, &self.keys, endpoint, token, &subject, now).await?)
+                Some(userinfo::ask(&self.client, &self.keys, endpoint, token, &subject.id, now).await?)
             }
             Some(_) | None => None,
         };
-        let mut access_token = match &tokens.access_token {
+        let access_token = match &tokens.access_token {
             Some(token) if self.settings.access_token_claims => {
                 access_token::claims(&self.client, &self.keys, metadata, token, self.clock.now()).await
             }
             Some(_) | None => None,
         };
-        if looked_up {
-            for document in [&mut userinfo, &mut access_token].into_iter().flatten() {
-                document.remove(&*self.settings.groups.claim);
-            }
-        }
-        let sources = Sources { id_token: &id_token, userinfo: userinfo.as_ref().or(access_token.as_ref()) };
+        let sources = Sources { userinfo: userinfo.as_ref(), access_token: access_token.as_ref(), ..alone };
         self.named(sources, subject, session_id(&id_token))
     }
 
-    /// Replaces the groups in `document` by those of the directory, when it is asked; returns whether it was. Without an answer there are none.
-    async fn look_up_groups(&self, document: &mut Map<String, Value>, subject: &str, tokens: &Tokens) -> bool {
-        let asked = self.directory.as_ref().filter(|directory| directory.is_asked(&self.settings, document));
-        let Some(directory) = asked else { return false };
+    /// The groups of the directory, when it is asked; `null` without an answer, and then nobody else is listened to.
+    async fn look_up_groups(&self, claims: &Map<String, Value>, subject: &str, tokens: &Tokens) -> Option<Value> {
+        let directory = self.directory.as_ref().filter(|directory| directory.is_asked(&self.settings, claims))?;
         let person = Person { subject, access_token: tokens.access_token.as_ref() };
         let found = directory.find(&self.client, person, self.clock.now()).await;
-        document.remove(&*self.settings.groups.claim);
-        match found {
-            Ok(groups) => {
-                document.insert((*self.settings.groups.claim).to_owned(), groups.into());
-            }
-            Err(error) => tracing::warn!(
-                provider.name = %self.name(),
-                error = &error as &dyn std::error::Error,
-                "a user of {} signs in without groups: looking them up failed", self.name(),
-            ),
-        }
-        true
-    }
-
-    fn wanted(&self) -> Wanted<'_> {
-        Wanted {
-            user_claim: self.settings.user.claims.first().map_or("sub", AsRef::as_ref),
-            needed: &self.settings.needed_claims,
-            insecure_unverified_email: self.settings.email.insecure_unverified,
-        }
+        Some(found.map_or_else(
+            |error| {
+                tracing::warn!(
+                    provider.name = %self.name(),
+                    error = &error as &dyn std::error::Error,
+                    "a user of {} signs in without groups: looking them up failed", self.name(),
+                );
+                Value::Null
+            },
+            Value::from,
+        ))
     }
 
     /// Who `sources` speak of.
     fn named(
         &self,
         sources: Sources<'_>,
-        subject: String,
+        subject: Subject,
         provider_session: Option<String>,
     ) -> Result<SignedIn, SignInError> {
-        let wanted = self.wanted();
+        let wanted = Wanted::of(&self.settings);
         let (user, claims) = (wanted.user(sources)?, wanted.kept(sources));
-        Ok(SignedIn { user, subject, provider_session, claims })
+        let Subject { issuer, id: subject } = subject;
+        Ok(SignedIn { user, issuer, subject, provider_session, claims })
     }
 
     /// Whether the userinfo endpoint is asked about a person of whom the ID token leaves `missing` open.

@@ -129,12 +129,14 @@ fn lists_and_tables_can_be_variables() {
 
 #[test]
 fn a_provider_in_the_file_gets_its_secret_from_a_variable() {
-    let file =
-        "[providers.My-Corp]\nclient_id = 'x'\n[providers.my-idp]\nissuer = 'https://i.example'\nclient_id = 'y'\n";
+    let file = "[providers.My-Corp]\nclient_id = 'x'\n[providers.my-idp]\nissuer = 'https://i.example'\nclient_id = 'y'\n\
+         user_prefix = 'i:'\n";
     let case = Case::good()
         .file(&file.replace("My-Corp", "my-corp"))
         .variable("PROVIDERS__MY_IDP__CLIENT_SECRET", "s")
         .variable("PROVIDERS__MY_IDP__CLIENT_AUTH", "client_secret_post")
+        .variable("PROVIDERS__CORP__USER_PREFIX", "c:")
+        .variable("PROVIDERS__MY_CORP__USER_PREFIX", "m:")
         .variable("PROVIDERS__MY_CORP__ISSUER", "https://c.example");
     let providers = case.loaded().settings.providers;
     let names: Vec<_> = providers.iter().map(|provider| provider.name.as_str()).collect();
@@ -189,7 +191,11 @@ fn what_weakens_a_protection_is_warned_about() {
         ),
         (
             Case::good()
-                .file("[providers.a]\nkind = 'google'\nclient_id = 'a'\n[providers.b]\nkind = 'google'\nclient_id = 'b'\n"),
+                .variable("PROVIDERS__CORP__USER_PREFIX", "c:")
+                .file(
+                    "[providers.a]\nkind = 'google'\nclient_id = 'a'\nuser_prefix = 'a:'\n\
+                     [providers.b]\nkind = 'google'\nclient_id = 'b'\nuser_prefix = 'b:'\n",
+                ),
             vec!["providers.b.display_name (kind google) is that of `a` too"],
         ),
     ] {
@@ -208,8 +214,9 @@ fn every_value_says_where_it_came_from() {
         .without("UPSTREAM")
         .file(
             "trusted_proxies = ['unix']\n[[routes]]\nupstream = 'http://127.0.0.1:1'\n[routes.allow.claims]\n'urn:x' = ['a\"b']\n\
-             [providers.google]\nclient_id = 'x'\n",
+             [providers.google]\nclient_id = 'x'\nuser_prefix = 'g:'\n",
         )
+        .variable("PROVIDERS__CORP__USER_PREFIX", "c:")
         .variable("LIMITS__HEADER_COUNT", "50")
         .variable("PROVIDERS__CORP__SCOPES", "openid,email")
         .flag("log.filter", "debug");

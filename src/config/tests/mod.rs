@@ -1,7 +1,9 @@
 //! The whole of it: sources in, settings or problems out.
 
 mod documents;
+mod kinds;
 mod meant;
+mod providers;
 mod refused;
 mod secrets;
 

@@ -113,7 +113,7 @@ fn a_wrong_variable_is_named() {
         (
             "PROVIDERS__CORP__KIND",
             "gogle",
-            "DOORWARD_PROVIDERS__CORP__KIND: is no known kind; known are `google`, `oidc`",
+            "DOORWARD_PROVIDERS__CORP__KIND: is no known kind; known are `adfs`, `apple`",
         ),
         (
             "PROVIDERS__CORP__CLIENTID",
@@ -178,7 +178,7 @@ fn a_wrong_variable_is_named() {
         (
             "PROVIDERS__-X__ISSUER",
             "https://x.example.com",
-            "DOORWARD_PROVIDERS__-X__ISSUER: is no name that can stand in a URL",
+            "DOORWARD_PROVIDERS__-X__ISSUER: `providers.-x` is no name that can stand in a URL",
         ),
         ("CONFIG", "DIR/none.toml", "DOORWARD_CONFIG: names DIR/none.toml, which cannot be read"),
     ] {

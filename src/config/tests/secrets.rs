@@ -17,6 +17,8 @@ fn a_right_secret_is_never_shown() {
         .with("client-secret", "hunter2-in-a-file\n")
         .variable("SESSION__PREVIOUS_KEYS", OTHER_KEY)
         .variable("PROVIDERS__CORP__CLIENT_SECRET", "hunter2")
+        .variable("PROVIDERS__CORP__USER_PREFIX", "c:")
+        .variable("PROVIDERS__GOOGLE__USER_PREFIX", "g:")
         .variable("PROVIDERS__GOOGLE__CLIENT_ID", "x")
         .variable("PROVIDERS__GOOGLE__CLIENT_SECRET_FILE", "DIR/client-secret");
     let loaded = case.loaded();
