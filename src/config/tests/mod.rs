@@ -1,6 +1,7 @@
 //! The whole of it: sources in, settings or problems out.
 
 mod documents;
+mod explained;
 mod kinds;
 mod meant;
 mod providers;

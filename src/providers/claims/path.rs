@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 pub(super) fn find<'a>(document: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let mut names = names(path);
     let first = document.get(&*names.next()?)?;
-    names.try_fold(first, step).filter(|value| !value.is_null())
+    names.try_fold(first, |value, name| step(value, &name)).filter(|value| !value.is_null())
 }
 
 /// Whether two paths lead to the same place.
@@ -28,9 +28,9 @@ fn names(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
     plain.into_iter().chain(pointer.into_iter().flatten())
 }
 
-fn step<'a>(value: &'a Value, name: Cow<'_, str>) -> Option<&'a Value> {
+fn step<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     match value {
-        Value::Object(members) => members.get(&*name),
+        Value::Object(members) => members.get(name),
         Value::Array(entries) => {
             // RFC 6901 §4: no leading zero, so that one entry has one name.
             let is_index = name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));

@@ -359,8 +359,9 @@ fn what_decides_who_somebody_is_does_not_depend_on_what_else_is_needed() {
     let settings = named_by(&["upn", "sub"]);
     assert_eq!(*Wanted::of(&settings).missing(Sources::alone(&map(json!({"sub": "s"})))), ["upn".into()]);
     // So is the word that an address is verified, where domains decide who may sign in.
-    let email = EmailRules { domains: ["x.org".into()].into(), ..settings.email.clone() };
-    let settings = Settings { email, ..named_by(&["sub"]) };
+    let standard = named_by(&["sub"]);
+    let email = EmailRules { domains: ["x.org".into()].into(), ..standard.email };
+    let settings = Settings { email, ..standard };
     let missing = |claims: Value| Wanted::of(&settings).missing(Sources::alone(&map(claims))).join(" ");
     assert_eq!(missing(json!({"sub": "s"})), EMAIL_DOMAIN);
     assert_eq!(missing(json!({"sub": "s", "email": "a@x.org", "email_verified": true})), "");
