@@ -20,7 +20,7 @@ use super::{
 use crate::clock::UnixTime;
 
 /// Parameters that are the protocol's own: nobody configures them.
-pub const OWN_PARAMETERS: [&str; 12] = [
+pub const OWN_PARAMETERS: [&str; 14] = [
     "response_type",
     "response_mode",
     "client_id",
@@ -33,6 +33,8 @@ pub const OWN_PARAMETERS: [&str; 12] = [
     "request",
     "request_uri",
     "client_secret",
+    "client_assertion",
+    "client_assertion_type",
 ];
 
 /// The longest `request_uri` that is passed on, in bytes.

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::{
     Settings,
+    http::Http,
     metadata::{EndSession, Metadata},
     query::extended,
 };
@@ -38,12 +39,12 @@ pub(super) fn url(
     })
 }
 
-/// Whether the configured URL is one, whatever is filled in.
-pub(super) fn is_usable(settings: &Settings) -> bool {
+/// Whether the configured URL is one that a browser may be sent to, whatever is filled in.
+pub(super) fn is_usable(settings: &Settings, http: &Http) -> bool {
+    let Some(template) = settings.logout_url.as_deref().filter(|template| !template.is_empty()) else { return true };
     let anywhere = Url::parse("https://login.example/authorize").ok();
-    settings.logout_url.as_ref().is_none_or(|template| {
-        template.is_empty() || filled(settings, template, anywhere.as_ref(), "https://app.example/").is_some()
-    })
+    let filled = filled(settings, template, anywhere.as_ref(), "https://app.example/");
+    filled.is_some_and(|url| http.check(&url).is_ok())
 }
 
 /// `template` with everything filled in. Origins stand for themselves, the rest is encoded so that it stays one value.
@@ -60,5 +61,5 @@ fn filled(settings: &Settings, template: &str, authorization: Option<&Url>, retu
     if text.contains("{authorization_origin}") {
         text = text.replace("{authorization_origin}", &origin(authorization?));
     }
-    Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    Url::parse(&text).ok()
 }

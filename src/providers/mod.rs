@@ -114,8 +114,8 @@ pub enum BuildProblem {
     /// What is looked up is put where the claim is.
     #[error("groups are looked up, so the claim that holds them has to be a plain name")]
     GroupsClaim,
-    /// The logout URL is none once it is filled in.
-    #[error("its logout URL is not a URL")]
+    /// The logout URL is none once it is filled in, or plain http.
+    #[error("its logout URL is not a URL that browsers may be sent to")]
     LogoutUrl,
     /// No certificate, or an unreadable one.
     #[error("`ca` holds no certificates, or one that cannot be read")]
@@ -205,11 +205,11 @@ fn build(
     if matches!(&settings.protocol, Protocol::OAuth2(one) if one.appsecret_proof) && settings.client_secret.is_none() {
         return Err(BuildProblem::AppSecret);
     }
-    if !logout::is_usable(&settings) {
-        return Err(BuildProblem::LogoutUrl);
-    }
     let directory = groups::Directory::new(&settings)?;
     let http = http::Http::new(roots, &settings).map_err(BuildProblem::Tls)?;
+    if !logout::is_usable(&settings, &http) {
+        return Err(BuildProblem::LogoutUrl);
+    }
     if let Some(back_channel) = &settings.back_channel {
         http.check(back_channel).map_err(BuildProblem::BackChannel)?;
     }

@@ -86,7 +86,9 @@ async fn endpoints_by_hand_that_cannot_be_used_are_refused_at_start() {
             },
             "`appsecret_proof` needs a client secret",
         ),
-        (&|s| s.logout_url = Some("/out".into()), "its logout URL is not a URL"),
+        (&|s| s.logout_url = Some("/out".into()), "its logout URL is not a URL that browsers may be sent to"),
+        (&|s| s.logout_url = Some("http://op.example/out".into()), "its logout URL is not a URL that browsers may be"),
+        (&|s| s.logout_url = Some("javascript:alert(1)".into()), "its logout URL is not a URL that browsers may be"),
         (&|s| s.logout_url = Some("https://{client_id}".into()), ""),
         (
             &|s| {
@@ -149,6 +151,23 @@ async fn what_we_ask_goes_by_the_back_channel_and_what_browsers_get_does_not() {
         let (_, claims) = testing::opened(&ours, &asked.form()["client_assertion"]);
         assert_eq!(claims["aud"], at("/token?a=/b"), "the name that the provider knows itself by");
     }
+}
+
+/// T-080: a path and a closing slash belong to the issuer's name; exactly one slash goes on the way to the metadata.
+#[tokio::test]
+async fn an_issuer_with_a_path_and_a_closing_slash_keeps_both() {
+    let (op, signer) = good().await;
+    let issuer = format!("{}/realms/x/", op.origin);
+    let mut settings = op.settings();
+    settings.issuer.clone_from(&issuer);
+    op.json("/realms/x/.well-known/openid-configuration", with(op.metadata(), &json!({"issuer": issuer})));
+    for (iss, ok) in [(issuer.trim_end_matches('/'), false), (&op.origin, false), (&issuer, true)] {
+        op.gives(&signer.sign(&with(op.claims(), &json!({"iss": iss}))));
+        let (provider, _) = op.known(settings.clone());
+        assert_eq!(sign_in(&provider).await.is_ok(), ok, "{iss}");
+        assert_eq!(provider.check_callback_issuer(Some(iss)).is_ok(), ok, "{iss}");
+    }
+    assert_eq!(op.hits("/.well-known/openid-configuration"), 0);
 }
 
 /// T-097, T-127: a callback may come from any of the issuer's names, or from a tenant that may sign in.

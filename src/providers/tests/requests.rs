@@ -38,7 +38,11 @@ async fn what_is_off_is_left_out_and_what_is_on_is_sent() {
     {
         assert_eq!(all[name], value);
     }
-    assert_eq!(parameters(&provider, Some("ada@corp.com")).await["login_hint"], "@corp.com", "the operator's word wins");
+    assert_eq!(
+        parameters(&provider, Some("ada@corp.com")).await["login_hint"],
+        "@corp.com",
+        "the operator's word wins"
+    );
 
     settings.response_mode = ResponseMode::Query;
     settings.max_age = None;
