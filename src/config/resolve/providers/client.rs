@@ -117,7 +117,7 @@ pub(super) fn fitting_algorithms(pem: &Secret<String>) -> Result<&'static [Algor
     const RSA: [Algorithm; 6] =
         [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
     let der = PrivatePkcs8KeyDer::from_pem_slice(pem.expose().as_bytes()).map_err(|_| {
-        "is no private key in PEM (`-----BEGIN PRIVATE KEY-----`); `openssl pkcs8 -topk8 -nodes` makes one of others"
+        "is no private key in PEM (`-----BEGIN PRIVATE KEY-----`); `openssl pkcs8 -topk8 -nocrypt` makes one of others"
     })?;
     let der = der.secret_pkcs8_der();
     if EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).is_ok() {
