@@ -88,6 +88,8 @@ pub(super) struct Route {
     pub(super) upstream: Given<UpstreamUrl>,
     /// Whether everybody may use it without signing in. The application is told nothing about them.
     pub(super) anonymous: Given<bool>,
+    /// The providers whose sessions count here; without it, all.
+    pub(super) providers: Given<Vec<String>>,
     /// Who may use it; without it, whoever has signed in.
     #[schemars(with = "Allow")]
     pub(super) allow: Option<Allow>,

@@ -6,7 +6,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{origin::Origin, policy::Access};
+use crate::{identity::ProviderName, origin::Origin, policy::Access};
 
 /// Everything the request path needs, resolved.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub struct RouteSettings {
     pub upstream: Url,
     /// Who may use it.
     pub access: Access,
+    /// The providers whose sessions count here; all when it is empty.
+    pub providers: Box<[ProviderName]>,
 }
 
 /// A path that stands for itself and everything below it, segment by segment: `/app` covers `/app` and `/app/x`, not

@@ -8,7 +8,7 @@ use super::Reading;
 use crate::{
     config::{
         addresses::{TrustedPeer, Upstream},
-        leaf::Given as Value,
+        leaf::{Given as Value, shown},
         raw::{Allow, Headers, Route},
         shape::dotted,
         values::{EmailDomain, as_read_upstream, header_name},
@@ -16,7 +16,7 @@ use crate::{
     gateway::settings::{
         ClaimHeader, HeaderSettings, PathPrefix, RouteSettings, Settings, TrustedProxies, UpstreamLimits,
     },
-    identity::{NeededClaims, UserId},
+    identity::{NeededClaims, ProviderName, UserId},
     origin::Origin,
     policy::{Access, Rules},
 };
@@ -29,6 +29,8 @@ pub(super) struct Given {
     pub(super) routes: Vec<Route>,
     pub(super) headers: Headers,
     pub(super) trusted_proxies: Value<Vec<TrustedPeer>>,
+    /// The names of the providers.
+    pub(super) providers: BTreeSet<String>,
 }
 
 pub(super) fn resolve(
@@ -52,7 +54,7 @@ pub(super) fn resolve(
         if raw.allow.is_some() && !raw.routes.is_empty() {
             reading.wrong_near("allow", "stands beside `routes`; write it at each route it is meant for");
         }
-        routes(raw.routes, prefix.as_ref(), origin.as_ref(), reading)
+        routes(raw.routes, &raw.providers, prefix.as_ref(), origin.as_ref(), reading)
     };
     let headers = headers(raw.headers, reading);
     let trusted_proxies = reading.required(raw.trusted_proxies, "trusted_proxies").map(|peers| trusted(peers, reading));
@@ -82,7 +84,8 @@ pub(super) fn needed_claims(headers: &HeaderSettings, routes: &[RouteSettings]) 
 fn single(upstream: Value<Upstream>, allow: Option<Allow>, reading: &mut Reading<'_>) -> Option<RouteSettings> {
     let upstream = reading.value(upstream, "upstream");
     let access = allow.map_or(Some(Access::SignedIn), |allow| rules("allow", allow, reading));
-    Some(RouteSettings { host: None, path: root(), upstream: upstream?.0, access: access? })
+    let providers = Box::default();
+    Some(RouteSettings { host: None, path: root(), upstream: upstream?.0, access: access?, providers })
 }
 
 fn root() -> PathPrefix {
@@ -92,6 +95,7 @@ fn root() -> PathPrefix {
 
 fn routes(
     raw: Vec<Route>,
+    known_providers: &BTreeSet<String>,
     prefix: Option<&PathPrefix>,
     origin: Option<&Origin>,
     reading: &mut Reading<'_>,
@@ -106,7 +110,7 @@ fn routes(
     let mut routes = Vec::with_capacity(raw.len());
     for (number, raw) in raw.into_iter().enumerate() {
         let key = format!("routes[{number}]");
-        let Some(route) = route(&key, raw, reading) else { continue };
+        let Some(route) = route(&key, raw, known_providers, reading) else { continue };
         if prefix.is_some_and(|prefix| prefix.covers(route.path.as_str())) {
             let prefix = reading.named("prefix");
             reading.wrong(&format!("{key}.path"), format!("lies within {prefix}, which the gateway answers itself"));
@@ -128,7 +132,12 @@ fn routes(
     Some(routes)
 }
 
-fn route(key: &str, raw: Route, reading: &mut Reading<'_>) -> Option<RouteSettings> {
+fn route(
+    key: &str,
+    raw: Route,
+    known_providers: &BTreeSet<String>,
+    reading: &mut Reading<'_>,
+) -> Option<RouteSettings> {
     let host = reading.value(raw.host, &format!("{key}.host"));
     let path = match raw.path.is_given() {
         true => reading.value(raw.path, &format!("{key}.path")),
@@ -149,7 +158,42 @@ fn route(key: &str, raw: Route, reading: &mut Reading<'_>) -> Option<RouteSettin
             None
         }
     };
-    Some(RouteSettings { host: host.map(|host| host.0), path: path?, upstream: upstream?.0, access: access? })
+    if is_anonymous && raw.providers.is_given() {
+        let anonymous = reading.named(&format!("{key}.anonymous"));
+        let what = format!("stand beside {anonymous}: where nobody is asked who they are, no provider counts");
+        reading.wrong(&format!("{key}.providers"), what);
+    }
+    let providers = providers(raw.providers, &format!("{key}.providers"), known_providers, reading);
+    Some(RouteSettings {
+        host: host.map(|host| host.0),
+        path: path?,
+        upstream: upstream?.0,
+        access: access?,
+        providers: providers?,
+    })
+}
+
+/// The providers whose sessions count. A list without entries would let nobody in; left out, it lets everybody in.
+fn providers(
+    given: Value<Vec<String>>,
+    key: &str,
+    known: &BTreeSet<String>,
+    reading: &mut Reading<'_>,
+) -> Option<Box<[ProviderName]>> {
+    if !given.is_given() {
+        return Some(Box::default());
+    }
+    let names: Vec<String> = reading.value(given, key)?;
+    if names.is_empty() {
+        reading.wrong(key, "is empty; nobody's session would count");
+    }
+    for name in names.iter().filter(|name| !known.contains(*name)) {
+        let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        let what = format!("names {}, which is no provider here; there are {}", shown(name), known.join(", "));
+        reading.wrong(key, what);
+    }
+    // A name that cannot be parsed is reported where the provider is.
+    names.iter().map(|name| ProviderName::parse(name)).collect()
 }
 
 /// Whom `allow` names. A list that names nobody is a mistake: left out, it would have let everybody in.

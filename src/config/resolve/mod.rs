@@ -56,6 +56,7 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
         routes: raw.routes,
         headers: raw.headers,
         trusted_proxies: raw.trusted_proxies,
+        providers: raw.providers.keys().cloned().collect(),
     };
     let gateway = gateway::resolve(gateway, origin.clone(), upstream, reading);
     let needed = gateway.as_ref().map(|gateway| gateway::needed_claims(&gateway.headers, &gateway.routes));

@@ -287,6 +287,18 @@ fn routes_do_not_contradict_each_other() {
             "[[routes]]\nanonymous = true\nUPallow = {}",
             "DIR/doorward.toml:2: routes[0].anonymous stands beside `allow`",
         ),
+        (
+            "[[routes]]\nUPproviders = ['corp', 'corb']",
+            "DIR/doorward.toml:3: routes[0].providers names `corb`, which is no provider here; there are `corp`",
+        ),
+        (
+            "[[routes]]\nUPproviders = []",
+            "DIR/doorward.toml:3: routes[0].providers is empty; nobody's session would count",
+        ),
+        (
+            "[[routes]]\nUPanonymous = true\nproviders = ['corp']",
+            "DIR/doorward.toml:4: routes[0].providers stand beside `routes[0].anonymous` (DIR/doorward.toml:3)",
+        ),
         ("[[routes]]\nUPallow = {}", "DIR/doorward.toml:3: routes[0].allow is empty and would let nobody in"),
         (
             "[[routes]]\nUP[routes.allow.claims]\ngroups = []",
