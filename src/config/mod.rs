@@ -9,6 +9,7 @@ mod addresses;
 mod environment;
 mod explain;
 mod files;
+mod formats;
 mod kinds;
 mod layer;
 mod leaf;

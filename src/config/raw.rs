@@ -12,11 +12,12 @@ use serde::Deserialize;
 
 use super::{
     addresses::{AdminListen, Issuer, ProviderUrl, RouteHost, TrustedPeer, Upstream as UpstreamUrl},
+    formats::Separator,
     leaf::{Given, Size},
     values::{EmailDomain, LogFilter, Scope, Store},
 };
 use crate::{
-    gateway::settings::PathPrefix,
+    gateway::settings::{Encoding, ListForm, PathPrefix, TooLong},
     identity::UserId,
     origin::Origin,
     providers::{ClientAuth, UserinfoMode},
@@ -163,8 +164,28 @@ pub(super) struct Session {
 pub(super) struct Headers {
     /// The header that carries the user identifier.
     pub(super) user: Given<HeaderName>,
+    /// How that identifier is written.
+    pub(super) user_encoding: Given<Encoding>,
     /// Further headers, each from the claim it names.
     pub(super) claims: BTreeMap<String, Given<String>>,
+    /// How claims are written into those headers, by the header's name.
+    pub(super) formats: BTreeMap<String, HeaderFormat>,
+}
+
+/// How a claim is written into its header.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HeaderFormat {
+    /// How a list is written: its values joined, or a JSON array. With it, a single value is a list of one.
+    pub(super) list: Given<ListForm>,
+    /// The sign between joined values; where a value holds it or `\`, a `\` stands before that.
+    pub(super) separator: Given<Separator>,
+    /// How the text is carried.
+    pub(super) encoding: Given<Encoding>,
+    /// The most bytes that are sent.
+    pub(super) max_bytes: Given<Size>,
+    /// What happens when it would be more: no header, or no request.
+    pub(super) too_long: Given<TooLong>,
 }
 
 /// TLS towards callers.

@@ -149,6 +149,12 @@ impl Clean {
         &self.parts.headers
     }
 
+    /// The same, for what only we may say.
+    #[must_use]
+    pub(super) fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.parts.headers
+    }
+
     /// The host asked for: lower case, without port and closing dot.
     #[must_use]
     pub(super) fn host(&self) -> &str {

@@ -8,7 +8,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::{debug, error, warn};
 
-use super::{target::BadTarget, upstream::UpstreamError, wants::Wants};
+use super::{identity_headers::Withheld, target::BadTarget, upstream::UpstreamError, wants::Wants};
 use crate::{
     body::Body,
     endpoints::{
@@ -53,6 +53,9 @@ pub(super) enum Rejection {
     /// Somebody is, and policy says no.
     #[error("policy refused")]
     Forbidden(#[source] Denial),
+    /// What the application must be told does not fit into its header.
+    #[error(transparent)]
+    Withheld(#[from] Withheld),
     /// The application did not answer.
     #[error("the application did not answer")]
     Upstream(#[source] UpstreamError),
@@ -218,6 +221,16 @@ impl Replies {
             )
             .advice("Ask whoever runs this site for access, or sign in with another account.")
             .retry(&ReturnTo::root()),
+            // No 5xx: trying again does not help, and nobody else's requests are affected.
+            R::Withheld(withheld) => Told::new(
+                S::FORBIDDEN,
+                Fault::Caller,
+                "Too much to pass on",
+                format!("What this site must tell the application about your account does not fit ({}).", withheld.header),
+            )
+            .advice(
+                "Whoever runs this site can raise max_bytes of this header (headers.formats), or have the provider send less. Give them the reference below.",
+            ),
             R::Upstream(error) => upstream(error),
             R::Endpoint(error) => endpoint(error),
         }

@@ -14,6 +14,7 @@ mod behaviour;
 mod cookies;
 mod drain;
 mod framing;
+mod header_values;
 mod headers;
 mod http2;
 mod id_token;

@@ -1,21 +1,17 @@
-//! The request path: routes and who may use them, identity headers, trusted proxies.
+//! The request path: routes and who may use them, trusted proxies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use http::HeaderName;
-
-use super::Reading;
+use super::{Reading, headers};
 use crate::{
     config::{
         addresses::{TrustedPeer, Upstream},
         leaf::{Given as Value, shown},
         raw::{Allow, Headers, Route},
         shape::dotted,
-        values::{EmailDomain, as_read_upstream, header_name},
+        values::EmailDomain,
     },
-    gateway::settings::{
-        ClaimHeader, HeaderSettings, PathPrefix, RouteSettings, Settings, TrustedProxies, UpstreamLimits,
-    },
+    gateway::settings::{HeaderSettings, PathPrefix, RouteSettings, Settings, TrustedProxies, UpstreamLimits},
     identity::{NeededClaims, ProviderName, UserId},
     origin::Origin,
     policy::{Access, Rules},
@@ -56,7 +52,7 @@ pub(super) fn resolve(
         }
         routes(raw.routes, &raw.providers, prefix.as_ref(), origin.as_ref(), reading)
     };
-    let headers = headers(raw.headers, reading);
+    let headers = headers::resolve(raw.headers, reading);
     let trusted_proxies = reading.required(raw.trusted_proxies, "trusted_proxies").map(|peers| trusted(peers, reading));
     Some(Settings {
         origin: origin?,
@@ -227,34 +223,6 @@ fn list<T>(
         reading.wrong(key, "is empty; it lets nobody in");
     }
     list.into_iter().flatten().map(text).collect()
-}
-
-fn headers(raw: Headers, reading: &mut Reading<'_>) -> Option<HeaderSettings> {
-    let user = reading.required(raw.user, "headers.user");
-    let mut known: BTreeMap<String, String> = BTreeMap::new();
-    let mut is_new = |name: &HeaderName, key: &str, reading: &mut Reading<'_>| {
-        if let Some(other) = known.insert(as_read_upstream(name), key.to_owned()) {
-            let other = reading.named(&other);
-            reading.wrong(
-                key,
-                format!("is the same header as {other}: case, `_` and `.` make no difference to applications"),
-            );
-        }
-    };
-    if let Some(user) = &user {
-        is_new(user, "headers.user", reading);
-    }
-    let mut claims = Vec::with_capacity(raw.claims.len());
-    for (name, claim) in raw.claims {
-        let key = dotted("headers.claims", &name);
-        let header = header_name(&name).map_err(|what| reading.wrong(&key, what)).ok();
-        if let Some(header) = &header {
-            is_new(header, &key, reading);
-        }
-        let claim = reading.value(claim, &key);
-        claims.extend(header.zip(claim).map(|(header, claim)| ClaimHeader { header, claim: claim.into() }));
-    }
-    Some(HeaderSettings { user: user?, claims })
 }
 
 fn trusted(peers: Vec<TrustedPeer>, reading: &mut Reading<'_>) -> TrustedProxies {

@@ -4,6 +4,7 @@
 //! settings are made only when nothing was reported.
 
 mod gateway;
+mod headers;
 mod providers;
 mod sessions;
 

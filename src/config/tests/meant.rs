@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{Case, KEY, OTHER_KEY};
 use crate::{
     config::load,
+    gateway::settings::{ClaimFormat, Encoding, ListForm, TooLong},
     identity::Needed,
     policy::Access,
     providers::{ClientAuth, UserinfoMode},
@@ -125,6 +126,24 @@ fn lists_and_tables_can_be_variables() {
     assert_eq!(needed.get("groups"), Some(&Needed::Whole));
     assert_eq!(needed.get("email_domain"), Some(&Needed::Values(BTreeSet::from(["example.com".into()]))));
     assert_eq!(needed.len(), 3);
+}
+
+#[test]
+fn a_claim_is_written_as_its_header_says() {
+    let file = "[headers.claims]\nX-Groups = 'groups'\nX-Email = 'email'\n[headers.formats.X-Groups]\nlist = 'json'\nmax_bytes = '8KiB'\n";
+    let case = Case::good()
+        .file(file)
+        .variable("HEADERS__USER_ENCODING", "percent")
+        .variable("HEADERS__FORMATS__X_GROUPS__LIST", "joined")
+        .variable("HEADERS__FORMATS__X_GROUPS__SEPARATOR", ";")
+        .variable("HEADERS__FORMATS__X_EMAIL__TOO_LONG", "refuse");
+    let headers = case.loaded().settings.gateway.headers;
+    assert_eq!(headers.user_encoding, Encoding::Percent);
+    let formats: Vec<_> = headers.claims.iter().map(|claim| (claim.header.as_str(), claim.format.clone())).collect();
+    let groups =
+        ClaimFormat { list: Some(ListForm::Joined), separator: ';', max_bytes: 8_192, ..ClaimFormat::default() };
+    let email = ClaimFormat { too_long: TooLong::Refuse, ..ClaimFormat::default() };
+    assert_eq!(formats, [("x-email", email), ("x-groups", groups)]);
 }
 
 #[test]

@@ -85,6 +85,16 @@ fn a_wrong_variable_is_named() {
             "email",
             "DOORWARD_HEADERS__CLAIMS__TRANSFER_ENCODING: is `transfer-encoding`",
         ),
+        (
+            "HEADERS__USER_ENCODING",
+            "utf-8",
+            "DOORWARD_HEADERS__USER_ENCODING: is `utf-8`; known are `utf8`, `percent`, `rfc2047`, `base64url`",
+        ),
+        (
+            "HEADERS__FORMATS__X_GROUPS__LIST",
+            "json",
+            "DOORWARD_HEADERS__FORMATS__X_GROUPS__LIST: is for a header that `headers.claims` does not name",
+        ),
         ("ALLOW__USERS", "alice, ", "DOORWARD_ALLOW__USERS: has a wrong entry: entry 2 names nobody: it is empty"),
         (
             "ALLOW__EMAIL_DOMAINS",
@@ -225,6 +235,30 @@ fn a_wrong_line_is_named() {
         (
             "[headers.claims]\nAuthorization = 'token'",
             "DIR/doorward.toml:2: headers.claims.Authorization is `Authorization`, which has",
+        ),
+        (
+            "[headers.claims]\nX-G = 'g'\n[headers.formats.x-g]\nseparator = 'ab'",
+            "DIR/doorward.toml:4: headers.formats.x-g.separator is `ab`; one sign such as",
+        ),
+        (
+            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nseparator = '\\'",
+            "DIR/doorward.toml:4: headers.formats.X-G.separator is `\\\\`; one sign such as",
+        ),
+        (
+            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nlist = 'json'\nseparator = ';'",
+            "DIR/doorward.toml:5: headers.formats.X-G.separator stands beside `headers.formats.X-G.list` (DIR/doorward.toml:4)",
+        ),
+        (
+            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nmax_bytes = '1MiB'",
+            "DIR/doorward.toml:4: headers.formats.X-G.max_bytes is 1048576 bytes; it must be 1 to 65536 bytes",
+        ),
+        (
+            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nx = 1",
+            "DIR/doorward.toml:4: headers.formats.X-G.x is no key; the nearest known key is `headers.formats.X-G.list`",
+        ),
+        (
+            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nlist = 'json'\n[headers.formats.x_g]\nlist = 'json'",
+            "DIR/doorward.toml:5: headers.formats.x_g is for the same header as `headers.formats.X-G`",
         ),
         ("[allow]", "DIR/doorward.toml:1: allow is empty and would let nobody in"),
         ("[allow]\nusers = []", "DIR/doorward.toml:2: allow.users is empty; it lets nobody in"),
