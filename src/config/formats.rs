@@ -6,6 +6,25 @@ use serde_json::json;
 use super::leaf::{Leaf, one_of, one_of_schema, shown, text};
 use crate::gateway::settings::{Encoding, ListForm, TooLong};
 
+/// The claim that a header carries; `None` when it is switched off.
+pub(super) struct ClaimSource(pub(super) Option<String>);
+
+impl Leaf for ClaimSource {
+    fn parse(value: &Value) -> Result<Self, String> {
+        match (value.to_bool(), value.as_str()) {
+            (Some(false), _) | (None, Some("false")) => Ok(Self(None)),
+            (Some(true), _) | (None, Some("true")) => {
+                Err("is `true`; a claim's name or `false` is expected".to_owned())
+            }
+            (None, _) => String::parse(value).map(|claim| Self(Some(claim))),
+        }
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": ["string", "boolean"], "minLength": 1, "examples": ["email", false] })
+    }
+}
+
 const LIST_FORMS: [(&str, ListForm); 2] = [("joined", ListForm::Joined), ("json", ListForm::Json)];
 
 impl Leaf for ListForm {

@@ -13,6 +13,7 @@ mod formats;
 mod kinds;
 mod layer;
 mod leaf;
+mod presets;
 mod problems;
 mod raw;
 mod resolve;

@@ -12,8 +12,9 @@ use serde::Deserialize;
 
 use super::{
     addresses::{AdminListen, Issuer, ProviderUrl, RouteHost, TrustedPeer, Upstream as UpstreamUrl},
-    formats::Separator,
+    formats::{ClaimSource, Separator},
     leaf::{Given, Size},
+    presets::Preset,
     values::{EmailDomain, LogFilter, Scope, Store},
 };
 use crate::{
@@ -162,12 +163,14 @@ pub(super) struct Session {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Headers {
+    /// Names of headers that applications know from elsewhere. Every other key here wins.
+    pub(super) preset: Given<Preset>,
     /// The header that carries the user identifier.
     pub(super) user: Given<HeaderName>,
     /// How that identifier is written.
     pub(super) user_encoding: Given<Encoding>,
-    /// Further headers, each from the claim it names.
-    pub(super) claims: BTreeMap<String, Given<String>>,
+    /// Further headers, each from the claim it names; `false` for one of the preset's that is not to be sent.
+    pub(super) claims: BTreeMap<String, Given<ClaimSource>>,
     /// How claims are written into those headers, by the header's name.
     pub(super) formats: BTreeMap<String, HeaderFormat>,
 }

@@ -9,6 +9,7 @@ use http::HeaderName;
 use super::Reading;
 use crate::{
     config::{
+        formats::ClaimSource,
         raw::{HeaderFormat, Headers},
         shape::dotted,
         values::{as_read_upstream, header_name},
@@ -35,6 +36,8 @@ impl Taken {
 
 pub(super) fn resolve(raw: Headers, reading: &mut Reading<'_>) -> Option<HeaderSettings> {
     let mut taken = Taken::default();
+    // Settled in `presets`; whatever it is, it has been applied.
+    let _preset = reading.required(raw.preset, "headers.preset");
     let user = reading.required(raw.user, "headers.user");
     if let Some(user) = &user {
         taken.take(user, "headers.user", reading);
@@ -50,7 +53,7 @@ pub(super) fn resolve(raw: Headers, reading: &mut Reading<'_>) -> Option<HeaderS
         }
         let format = header.as_ref().and_then(|header| formats.remove(&as_read_upstream(header)));
         let format = format.map(|(_, format)| format).unwrap_or_default();
-        let claim = reading.value(claim, &key);
+        let claim = reading.value(claim, &key).and_then(|ClaimSource(claim)| claim);
         claims.extend(header.zip(claim).map(|(header, claim)| ClaimHeader { header, claim: claim.into(), format }));
     }
     for (key, _) in formats.into_values() {

@@ -147,6 +147,44 @@ fn a_claim_is_written_as_its_header_says() {
 }
 
 #[test]
+fn a_preset_gives_way_to_what_is_written() {
+    let sent = |case: &Case| {
+        let headers = case.loaded().settings.gateway.headers;
+        let claims = headers.claims.iter().map(|claim| format!("{} = {}", claim.header, claim.claim));
+        [vec![headers.user.to_string()], claims.collect()].concat().join(", ")
+    };
+    let case = Case::good().variable("HEADERS__PRESET", "doorward");
+    assert_eq!(sent(&case), "x-user");
+    for (preset, all) in [
+        (
+            "oauth2-proxy",
+            "x-forwarded-user, x-forwarded-email = email, x-forwarded-groups = groups, x-forwarded-preferred-username = preferred_username",
+        ),
+        ("remote-user", "remote-user, remote-email = email, remote-groups = groups, remote-name = name"),
+        ("webauth", "x-webauth-user, x-webauth-email = email, x-webauth-groups = groups, x-webauth-name = name"),
+    ] {
+        assert_eq!(sent(&Case::good().variable("HEADERS__PRESET", preset)), all);
+    }
+    let case = Case::good()
+        .file("[headers]\npreset = 'remote-user'\n[headers.claims]\nRemote_Email = 'mail'\nX-More = 'more'\n")
+        .variable("HEADERS__USER", "X-Me")
+        .variable("HEADERS__CLAIMS__REMOTE_GROUPS", "false");
+    assert_eq!(sent(&case), "x-me, remote-name = name, remote_email = mail, x-more = more");
+    let by_address = case.variable("HEADERS__USER", "remote_name");
+    assert_eq!(sent(&by_address), "remote_name, remote_email = mail, x-more = more");
+    let case = by_address.variable("HEADERS__USER", "X-Me");
+    let effective = case.loaded().effective().replace(case.directory.path().to_str().unwrap(), "DIR");
+    for line in [
+        "preset = \"remote-user\"  # DIR/doorward.toml:2",
+        "user = \"X-Me\"  # DOORWARD_HEADERS__USER",
+        "Remote-Name = \"name\"  # preset remote-user",
+        "Remote_Email = \"mail\"  # DIR/doorward.toml:4",
+    ] {
+        assert!(effective.lines().any(|found| found == line), "{line} in\n{effective}");
+    }
+}
+
+#[test]
 fn a_provider_in_the_file_gets_its_secret_from_a_variable() {
     let file =
         "[providers.My-Corp]\nclient_id = 'x'\n[providers.my-idp]\nissuer = 'https://i.example'\nclient_id = 'y'\n";

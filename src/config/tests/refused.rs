@@ -86,6 +86,16 @@ fn a_wrong_variable_is_named() {
             "DOORWARD_HEADERS__CLAIMS__TRANSFER_ENCODING: is `transfer-encoding`",
         ),
         (
+            "HEADERS__PRESET",
+            "traefik",
+            "DOORWARD_HEADERS__PRESET: is `traefik`; known are `doorward`, `oauth2-proxy`, `remote-user`, `webauth`",
+        ),
+        (
+            "HEADERS__CLAIMS__X_EMAIL",
+            "true",
+            "DOORWARD_HEADERS__CLAIMS__X_EMAIL: is `true`; a claim's name or `false` is expected",
+        ),
+        (
             "HEADERS__USER_ENCODING",
             "utf-8",
             "DOORWARD_HEADERS__USER_ENCODING: is `utf-8`; known are `utf8`, `percent`, `rfc2047`, `base64url`",
