@@ -58,7 +58,7 @@ pub(super) fn variable(key: &str) -> String {
 }
 
 /// The tables whose names are headers.
-const NAMES_OF_HEADERS: [[&str; 2]; 2] = [["headers", "claims"], ["headers", "formats"]];
+const NAMES_OF_HEADERS: [&[&str]; 3] = [&["headers", "claims"], &["headers", "formats"], &["secret_headers"]];
 
 struct Names<'a> {
     whole: &'a Shape,
@@ -185,6 +185,7 @@ mod tests {
             ("PROVIDERS__GOOGLE__AUTHORIZATION_PARAMETERS__PROMPT", "providers.google.authorization_parameters.prompt"),
             ("HEADERS__CLAIMS__X_EMAIL", "headers.claims.x-email"),
             ("HEADERS__FORMATS__X_GROUPS__LIST", "headers.formats.x-groups.list"),
+            ("SECRET_HEADERS__X_PROXY_SECRET__VALUE_FILE", "secret_headers.x-proxy-secret.value_file"),
             ("HEADERS__CLAIMS__X_ODD", "headers.claims.X_Odd"),
             ("ALLOW__CLAIMS__GROUPS", "allow.claims.groups"),
             ("ALLOW__CLAIMS__URN_ROLES", "allow.claims.urn-Roles"),

@@ -44,6 +44,8 @@ pub(super) struct Raw {
     /// Who may use that application; without it, whoever has signed in.
     #[schemars(with = "Allow")]
     pub(super) allow: Option<Allow>,
+    /// Headers by whose value that application knows that a request comes from here, each by its name.
+    pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     /// Which application serves which host and path, when there is more than one. The longest path wins.
     pub(super) routes: Vec<Route>,
     /// Peers whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, ranges, or `unix`.
@@ -92,9 +94,23 @@ pub(super) struct Route {
     pub(super) anonymous: Given<bool>,
     /// The providers whose sessions count here; without it, all.
     pub(super) providers: Given<Vec<String>>,
+    /// The header that carries the user identifier here; without it, `headers.user`.
+    pub(super) user_header: Given<HeaderName>,
+    /// Headers by whose value the application knows that a request comes from here, each by its name.
+    pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     /// Who may use it; without it, whoever has signed in.
     #[schemars(with = "Allow")]
     pub(super) allow: Option<Allow>,
+}
+
+/// A header whose value only the application and the gateway know.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SecretHeader {
+    /// The value.
+    pub(super) value: Given<Secret<String>>,
+    /// A file that holds the value.
+    pub(super) value_file: Given<PathBuf>,
 }
 
 /// One provider, and us as its client.

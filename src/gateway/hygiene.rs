@@ -81,7 +81,7 @@ const BELIEVED: &[&str] = &[
 ];
 
 impl Hygiene {
-    /// `identity` are the configured identity headers.
+    /// `identity` are the configured headers that only we may send: those that say who it is, and those that say it is us.
     #[must_use]
     pub(super) fn new<'a>(
         identity: impl Iterator<Item = &'a HeaderName>,

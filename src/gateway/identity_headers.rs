@@ -1,4 +1,4 @@
-//! Step 5: what the upstream is told about the caller. Relies on `hygiene` having removed every such header of the caller's own.
+//! Step 5: what the upstream is told about the caller, and by what it knows us. Relies on `hygiene` having removed every such header of the caller's own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,15 +37,19 @@ impl IdentityHeaders {
         Self { settings: settings.clone(), is_told }
     }
 
-    /// Writes what `permit` says into `headers`. On an anonymous route nobody is named.
+    /// Writes what `permit` says into `headers`. On an anonymous route nobody is named; that it comes from us is said there too.
     ///
     /// # Errors
     /// [`Withheld`] where the configuration would rather refuse than leave a header out.
     pub(super) fn apply(&self, headers: &mut HeaderMap, permit: &Permit<'_>) -> Result<(), Withheld> {
+        let route = permit.route();
+        for secret in &route.secret_headers {
+            headers.insert(secret.name.clone(), secret.value.clone());
+        }
         let Some(caller) = permit.caller() else { return Ok(()) };
         // A UserId holds nothing a header cannot carry; were it otherwise, the application would be told nobody.
         if let Some(user) = encoding::single(caller.identity.user.as_str(), self.settings.user_encoding) {
-            headers.insert(self.settings.user.clone(), user);
+            headers.insert(route.user_header.as_ref().unwrap_or(&self.settings.user).clone(), user);
         }
         for (header, is_told) in self.settings.claims.iter().zip(&self.is_told) {
             add_claim(headers, &caller.identity.claims, header, is_told)?;

@@ -83,10 +83,9 @@ impl Gateway {
         endpoints: Endpoints,
         clock: Clock,
     ) -> Result<Self, InvalidUpstream> {
-        let identity = settings.headers.claims.iter().map(|claim| &claim.header).chain([&settings.headers.user]);
         let trusted = settings.trusted_proxies.clone();
         Ok(Self {
-            hygiene: Hygiene::new(identity, trusted, &settings.origin, header_bytes),
+            hygiene: Hygiene::new(settings.own_headers(), trusted, &settings.origin, header_bytes),
             routes: Table::new(&settings, |url| Upstream::new(url, &settings.upstream, tls))?,
             sessions,
             providers,

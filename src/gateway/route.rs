@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
 use url::Url;
 
 use super::{
     hygiene::Clean,
     reply::Rejection,
-    settings::{PathPrefix, RouteSettings, Settings},
+    settings::{PathPrefix, RouteSettings, SecretHeader, Settings},
     target,
     upstream::Upstream,
 };
@@ -27,6 +28,10 @@ pub(super) struct Route {
     pub(super) access: Access,
     /// The providers whose sessions count; all when it is empty.
     providers: Box<[ProviderName]>,
+    /// Carries the user identifier, when it is not the usual header.
+    pub(super) user_header: Option<HeaderName>,
+    /// Sent with every request.
+    pub(super) secret_headers: Box<[SecretHeader]>,
     /// The application behind it.
     pub(super) upstream: Upstream,
 }
@@ -79,13 +84,16 @@ impl Table {
     /// Those of `upstream`.
     pub(super) fn new<E>(settings: &Settings, upstream: impl Fn(&Url) -> Result<Upstream, E>) -> Result<Self, E> {
         let mut routes = Vec::with_capacity(settings.routes.len());
-        for RouteSettings { host, path, upstream: to, access, providers } in &settings.routes {
+        for route in &settings.routes {
+            let RouteSettings { host, path, upstream: to, access, providers, user_header, secret_headers } = route;
             routes.push(Route {
                 name: format!("{}{}/", host.as_deref().unwrap_or("*"), path.as_str()).into(),
                 host: host.clone(),
                 prefix: path.clone(),
                 access: access.clone(),
                 providers: providers.clone(),
+                user_header: user_header.clone(),
+                secret_headers: secret_headers.clone(),
                 upstream: upstream(to)?,
             });
         }
@@ -160,6 +168,8 @@ mod tests {
             upstream: Url::parse("http://127.0.0.1:1").unwrap(),
             access,
             providers: Box::default(),
+            user_header: None,
+            secret_headers: Box::default(),
         };
         let settings = super::super::settings::tests::settings(vec![
             route(None, "/", Access::SignedIn),

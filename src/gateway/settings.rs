@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use url::Url;
 
@@ -25,6 +25,18 @@ pub struct Settings {
     pub upstream: UpstreamLimits,
 }
 
+impl Settings {
+    /// Every header that nobody but us may send to an application, whichever route it is for.
+    pub(super) fn own_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let claims = self.headers.claims.iter().map(|claim| &claim.header);
+        let of_routes = self
+            .routes
+            .iter()
+            .flat_map(|route| route.user_header.iter().chain(route.secret_headers.iter().map(|secret| &secret.name)));
+        [&self.headers.user].into_iter().chain(claims).chain(of_routes)
+    }
+}
+
 /// One route as configured.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
@@ -38,6 +50,19 @@ pub struct RouteSettings {
     pub access: Access,
     /// The providers whose sessions count here; all when it is empty.
     pub providers: Box<[ProviderName]>,
+    /// Carries the user identifier here, when it is not [`HeaderSettings::user`].
+    pub user_header: Option<HeaderName>,
+    /// Sent with every request, also where nobody is asked who they are.
+    pub secret_headers: Box<[SecretHeader]>,
+}
+
+/// A header by whose value an application knows that a request comes from us.
+#[derive(Clone, Debug)]
+pub struct SecretHeader {
+    /// Its name.
+    pub name: HeaderName,
+    /// Its value: sensitive, so that nothing prints it.
+    pub value: HeaderValue,
 }
 
 /// A path that stands for itself and everything below it, segment by segment: `/app` covers `/app` and `/app/x`, not

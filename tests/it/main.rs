@@ -24,6 +24,7 @@ mod logs;
 mod provider_faults;
 mod reload;
 mod return_to;
+mod route_headers;
 mod route_providers;
 mod session;
 mod sign_in;

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Reading, headers};
+use super::{
+    Reading,
+    headers::{self, Taken},
+};
 use crate::{
     config::{
         addresses::{TrustedPeer, Upstream},
         leaf::{Given as Value, shown},
-        raw::{Allow, Headers, Route},
+        raw::{Allow, Headers, Route, SecretHeader},
         shape::dotted,
         values::EmailDomain,
     },
@@ -22,6 +25,7 @@ pub(super) struct Given {
     pub(super) prefix: Value<PathPrefix>,
     pub(super) upstream: Value<Upstream>,
     pub(super) allow: Option<Allow>,
+    pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     pub(super) routes: Vec<Route>,
     pub(super) headers: Headers,
     pub(super) trusted_proxies: Value<Vec<TrustedPeer>>,
@@ -39,20 +43,24 @@ pub(super) fn resolve(
     if prefix.as_ref().is_some_and(|prefix| prefix.as_str().is_empty()) {
         reading.wrong("prefix", "is `/`; nothing would be left for the application");
     }
+    let (headers, taken) = headers::resolve(raw.headers, reading);
     let routes = if raw.upstream.is_given() {
         if !raw.routes.is_empty() {
             let upstream = reading.named("upstream");
             reading
                 .wrong("routes", format!("stand beside {upstream}, which is short for a route; give one of the two"));
         }
-        single(raw.upstream, raw.allow, reading).map(|route| vec![route])
+        single(raw.upstream, raw.allow, raw.secret_headers, taken, reading).map(|route| vec![route])
     } else {
         if raw.allow.is_some() && !raw.routes.is_empty() {
             reading.wrong_near("allow", "stands beside `routes`; write it at each route it is meant for");
         }
-        routes(raw.routes, &raw.providers, prefix.as_ref(), origin.as_ref(), reading)
+        if !raw.secret_headers.is_empty() && !raw.routes.is_empty() {
+            reading.wrong_near("secret_headers", "stand beside `routes`; write them at each route they are meant for");
+        }
+        let beside = Beside { prefix: prefix.as_ref(), origin: origin.as_ref(), providers: &raw.providers, taken };
+        routes(raw.routes, &beside, reading)
     };
-    let headers = headers::resolve(raw.headers, reading);
     let trusted_proxies = reading.required(raw.trusted_proxies, "trusted_proxies").map(|peers| trusted(peers, reading));
     Some(Settings {
         origin: origin?,
@@ -77,11 +85,25 @@ pub(super) fn needed_claims(headers: &HeaderSettings, routes: &[RouteSettings]) 
 }
 
 /// `upstream` is short for a route with path `/`.
-fn single(upstream: Value<Upstream>, allow: Option<Allow>, reading: &mut Reading<'_>) -> Option<RouteSettings> {
+fn single(
+    upstream: Value<Upstream>,
+    allow: Option<Allow>,
+    secret_headers: BTreeMap<String, SecretHeader>,
+    taken: Taken,
+    reading: &mut Reading<'_>,
+) -> Option<RouteSettings> {
     let upstream = reading.value(upstream, "upstream");
     let access = allow.map_or(Some(Access::SignedIn), |allow| rules("allow", allow, reading));
-    let providers = Box::default();
-    Some(RouteSettings { host: None, path: root(), upstream: upstream?.0, access: access?, providers })
+    let secret_headers = headers::secret(secret_headers, "secret_headers", taken, reading);
+    Some(RouteSettings {
+        host: None,
+        path: root(),
+        upstream: upstream?.0,
+        access: access?,
+        providers: Box::default(),
+        user_header: None,
+        secret_headers: secret_headers?,
+    })
 }
 
 fn root() -> PathPrefix {
@@ -89,13 +111,15 @@ fn root() -> PathPrefix {
     PathPrefix::parse("/").expect("the root is a path prefix")
 }
 
-fn routes(
-    raw: Vec<Route>,
-    known_providers: &BTreeSet<String>,
-    prefix: Option<&PathPrefix>,
-    origin: Option<&Origin>,
-    reading: &mut Reading<'_>,
-) -> Option<Vec<RouteSettings>> {
+/// What a route is compared with.
+struct Beside<'a> {
+    prefix: Option<&'a PathPrefix>,
+    origin: Option<&'a Origin>,
+    providers: &'a BTreeSet<String>,
+    taken: Taken,
+}
+
+fn routes(raw: Vec<Route>, beside: &Beside<'_>, reading: &mut Reading<'_>) -> Option<Vec<RouteSettings>> {
     if raw.is_empty() {
         if !reading.is_reported("routes") {
             reading.missing("upstream", "is required, or `routes`: which application stands behind the gateway?");
@@ -106,8 +130,8 @@ fn routes(
     let mut routes = Vec::with_capacity(raw.len());
     for (number, raw) in raw.into_iter().enumerate() {
         let key = format!("routes[{number}]");
-        let Some(route) = route(&key, raw, known_providers, reading) else { continue };
-        if prefix.is_some_and(|prefix| prefix.covers(route.path.as_str())) {
+        let Some(route) = route(&key, raw, beside, reading) else { continue };
+        if beside.prefix.is_some_and(|prefix| prefix.covers(route.path.as_str())) {
             let prefix = reading.named("prefix");
             reading.wrong(&format!("{key}.path"), format!("lies within {prefix}, which the gateway answers itself"));
         }
@@ -116,7 +140,7 @@ fn routes(
             reading.wrong(&key, format!("has the host and path of {other}"));
         }
         // Browsers keep the session cookie for the public origin's host only.
-        if let (Some(host), Some(origin)) = (&route.host, origin)
+        if let (Some(host), Some(origin)) = (&route.host, beside.origin)
             && &**host != origin.host()
             && route.access != Access::Anonymous
         {
@@ -128,12 +152,7 @@ fn routes(
     Some(routes)
 }
 
-fn route(
-    key: &str,
-    raw: Route,
-    known_providers: &BTreeSet<String>,
-    reading: &mut Reading<'_>,
-) -> Option<RouteSettings> {
+fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) -> Option<RouteSettings> {
     let host = reading.value(raw.host, &format!("{key}.host"));
     let path = match raw.path.is_given() {
         true => reading.value(raw.path, &format!("{key}.path")),
@@ -154,18 +173,29 @@ fn route(
             None
         }
     };
-    if is_anonymous && raw.providers.is_given() {
-        let anonymous = reading.named(&format!("{key}.anonymous"));
-        let what = format!("stand beside {anonymous}: where nobody is asked who they are, no provider counts");
-        reading.wrong(&format!("{key}.providers"), what);
+    for (is_given, name, what) in [
+        (raw.providers.is_given(), "providers", "no provider counts"),
+        (raw.user_header.is_given(), "user_header", "nobody is named"),
+    ] {
+        if is_anonymous && is_given {
+            let anonymous = reading.named(&format!("{key}.anonymous"));
+            let what = format!("stands beside {anonymous}: where nobody is asked who they are, {what}");
+            reading.wrong(&format!("{key}.{name}"), what);
+        }
     }
-    let providers = providers(raw.providers, &format!("{key}.providers"), known_providers, reading);
+    let providers = providers(raw.providers, &format!("{key}.providers"), beside.providers, reading);
+    let user_key = format!("{key}.user_header");
+    let user_header = reading.value(raw.user_header, &user_key);
+    let taken = beside.taken.at_route(user_header.as_ref(), &user_key, reading);
+    let secret_headers = headers::secret(raw.secret_headers, &format!("{key}.secret_headers"), taken, reading);
     Some(RouteSettings {
         host: host.map(|host| host.0),
         path: path?,
         upstream: upstream?.0,
         access: access?,
         providers: providers?,
+        user_header,
+        secret_headers: secret_headers?,
     })
 }
 

@@ -4,21 +4,21 @@
 
 use std::collections::BTreeMap;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use super::Reading;
 use crate::{
     config::{
         formats::ClaimSource,
-        raw::{HeaderFormat, Headers},
+        raw::{HeaderFormat, Headers, SecretHeader},
         shape::dotted,
         values::{as_read_upstream, header_name},
     },
-    gateway::settings::{ClaimFormat, ClaimHeader, HeaderSettings, ListForm},
+    gateway::settings::{self, ClaimFormat, ClaimHeader, HeaderSettings, ListForm},
 };
 
 /// Headers that are spoken for, as applications read them, each with the key that names it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Taken(BTreeMap<String, String>);
 
 impl Taken {
@@ -26,21 +26,68 @@ impl Taken {
     fn take(&mut self, name: &HeaderName, key: &str, reading: &mut Reading<'_>) {
         if let Some(other) = self.0.insert(as_read_upstream(name), key.to_owned()) {
             let other = reading.named(&other);
-            reading.wrong(
+            reading.wrong_near(
                 key,
                 format!("is the same header as {other}: case, `_` and `.` make no difference to applications"),
             );
         }
     }
+
+    /// The same at one route, whose identifier is in `user`, written at `key`, if anything is.
+    pub(super) fn at_route(&self, user: Option<&HeaderName>, key: &str, reading: &mut Reading<'_>) -> Self {
+        let mut taken = self.clone();
+        // It takes the place of the usual one, so it may be that.
+        if let Some(user) = user
+            && self.0.get(&as_read_upstream(user)).is_none_or(|other| other != USER)
+        {
+            taken.take(user, key, reading);
+        }
+        taken
+    }
 }
 
-pub(super) fn resolve(raw: Headers, reading: &mut Reading<'_>) -> Option<HeaderSettings> {
+/// The key of the usual header.
+const USER: &str = "headers.user";
+
+/// The headers of every route, and which names are spoken for by them.
+pub(super) fn resolve(raw: Headers, reading: &mut Reading<'_>) -> (Option<HeaderSettings>, Taken) {
     let mut taken = Taken::default();
+    let settings = headers(raw, &mut taken, reading);
+    (settings, taken)
+}
+
+/// Headers that say that a request comes from us, of the table `key`. `taken` are the others of that route.
+pub(super) fn secret(
+    raw: BTreeMap<String, SecretHeader>,
+    key: &str,
+    mut taken: Taken,
+    reading: &mut Reading<'_>,
+) -> Option<Box<[settings::SecretHeader]>> {
+    let secrets = raw.into_iter().map(|(name, raw)| {
+        let key = dotted(key, &name);
+        let name = header_name(&name).map_err(|what| reading.wrong_near(&key, what)).ok();
+        if let Some(name) = &name {
+            taken.take(name, &key, reading);
+        }
+        let value_key = dotted(&key, "value");
+        if !raw.value.is_given() && !raw.value_file.is_given() {
+            reading.missing(&value_key, format!("is required, or `{value_key}_file`"));
+        }
+        let value = reading.secret(raw.value, raw.value_file, &value_key)?;
+        let value = HeaderValue::from_bytes(value.expose().as_bytes());
+        let mut value = value.map_err(|_| reading.wrong_near(&key, "has a value that no header can carry")).ok()?;
+        value.set_sensitive(true);
+        Some(settings::SecretHeader { name: name?, value })
+    });
+    secrets.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn headers(raw: Headers, taken: &mut Taken, reading: &mut Reading<'_>) -> Option<HeaderSettings> {
     // Settled in `presets`; whatever it is, it has been applied.
     let _preset = reading.required(raw.preset, "headers.preset");
-    let user = reading.required(raw.user, "headers.user");
+    let user = reading.required(raw.user, USER);
     if let Some(user) = &user {
-        taken.take(user, "headers.user", reading);
+        taken.take(user, USER, reading);
     }
     let user_encoding = reading.required(raw.user_encoding, "headers.user_encoding");
     let mut formats = formats(raw.formats, reading);

@@ -54,6 +54,7 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
         prefix: raw.prefix,
         upstream: raw.upstream,
         allow: raw.allow,
+        secret_headers: raw.secret_headers,
         routes: raw.routes,
         headers: raw.headers,
         trusted_proxies: raw.trusted_proxies,

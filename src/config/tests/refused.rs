@@ -341,7 +341,7 @@ fn routes_do_not_contradict_each_other() {
         ),
         (
             "[[routes]]\nUPanonymous = true\nproviders = ['corp']",
-            "DIR/doorward.toml:4: routes[0].providers stand beside `routes[0].anonymous` (DIR/doorward.toml:3)",
+            "DIR/doorward.toml:4: routes[0].providers stands beside `routes[0].anonymous` (DIR/doorward.toml:3)",
         ),
         ("[[routes]]\nUPallow = {}", "DIR/doorward.toml:3: routes[0].allow is empty and would let nobody in"),
         (
