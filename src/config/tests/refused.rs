@@ -332,6 +332,50 @@ fn routes_do_not_contradict_each_other() {
             "DIR/doorward.toml:2: routes[0].anonymous stands beside `allow`",
         ),
         (
+            "[headers.claims]\nX-Email = 'email'\n[[routes]]\nUPuser_header = 'x_email'",
+            "DIR/doorward.toml:5: routes[0].user_header is the same header as `headers.claims.X-Email` (DIR/doorward.toml:2)",
+        ),
+        (
+            "[[routes]]\nUPuser_header = 'Cookie'",
+            "DIR/doorward.toml:3: routes[0].user_header is `Cookie`, which has another meaning",
+        ),
+        (
+            "[[routes]]\nUPanonymous = true\nuser_header = 'X-Me'",
+            "DIR/doorward.toml:4: routes[0].user_header stands beside `routes[0].anonymous` (DIR/doorward.toml:3)",
+        ),
+        (
+            "[[routes]]\nUPsecret_headers.Host.value = 'hunter2'",
+            "DIR/doorward.toml:3: routes[0].secret_headers.Host is `Host`, which has another meaning",
+        ),
+        (
+            "[[routes]]\nUPsecret_headers.X_User.value = 'hunter2'",
+            "DIR/doorward.toml:3: routes[0].secret_headers.X_User is the same header as `headers.user` (default)",
+        ),
+        (
+            "[[routes]]\nUPuser_header = 'X-Me'\nsecret_headers.x-me.value = 'hunter2'",
+            "DIR/doorward.toml:4: routes[0].secret_headers.x-me is the same header as `routes[0].user_header` (DIR/doorward.toml:3)",
+        ),
+        (
+            "[[routes]]\nUPsecret_headers.X-S.value = 'hunter2'\nsecret_headers.x_s.value = 'hunter2'",
+            "DIR/doorward.toml:4: routes[0].secret_headers.x_s is the same header as `routes[0].secret_headers.X-S`",
+        ),
+        (
+            "[[routes]]\nUPsecret_headers.X-S = {}",
+            "DIR/doorward.toml:3: routes[0].secret_headers.X-S.value is required, or `routes[0].secret_headers.X-S.value_file`",
+        ),
+        (
+            "[[routes]]\nUPsecret_headers.X-S = { value = 'hunter2', value_file = 'DIR/s' }",
+            "DIR/doorward.toml:3: routes[0].secret_headers.X-S.value_file stands beside",
+        ),
+        (
+            "[[routes]]\nUPsecret_headers.X-S.value = \"hunter2\\t\"",
+            "DIR/doorward.toml:3: routes[0].secret_headers.X-S.value holds a line break",
+        ),
+        (
+            "[secret_headers.X-S]\nvalue = 'hunter2'\n[[routes]]\nUP",
+            "DIR/doorward.toml:1: secret_headers stand beside `routes`",
+        ),
+        (
             "[[routes]]\nUPproviders = ['corp', 'corb']",
             "DIR/doorward.toml:3: routes[0].providers names `corb`, which is no provider here; there are `corp`",
         ),
@@ -360,6 +404,7 @@ fn routes_do_not_contradict_each_other() {
         let problems = case.problems();
         let found = problems.iter().any(|problem| problem.starts_with(answer));
         assert!(found, "{text}\n  expected {answer}\n  found {problems:#?}");
+        assert!(!problems.concat().contains("hunter2"), "{problems:#?}");
     }
     let both = Case::good().file("[[routes]]\nupstream = 'http://127.0.0.1:1'").problems();
     assert_eq!(
