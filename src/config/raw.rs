@@ -11,12 +11,19 @@ use serde::Deserialize;
 
 use super::{
     addresses::{AdminListen, RouteHost, TrustedPeer, Upstream as UpstreamUrl},
+    formats::{ClaimSource, Separator},
     leaf::{Given, Size},
+    presets::Preset,
     provider::Provider,
     values::{EmailDomain, LogFilter, Store},
 };
 use crate::{
-    gateway::settings::PathPrefix, identity::UserId, origin::Origin, secret::Secret, server::Listen, telemetry::Format,
+    gateway::settings::{Encoding, ListForm, PathPrefix, TooLong},
+    identity::UserId,
+    origin::Origin,
+    secret::Secret,
+    server::Listen,
+    telemetry::Format,
 };
 
 /// What a configuration file of Doorward may hold. Every key can also be an environment variable: `DOORWARD_` and the key in
@@ -36,6 +43,8 @@ pub(super) struct Raw {
     /// Who may use that application; without it, whoever has signed in.
     #[schemars(with = "Allow")]
     pub(super) allow: Option<Allow>,
+    /// Headers by whose value that application knows that a request comes from here, each by its name.
+    pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     /// Which application serves which host and path, when there is more than one. The longest path wins.
     pub(super) routes: Vec<Route>,
     /// Peers whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, ranges, or `unix`.
@@ -82,9 +91,25 @@ pub(super) struct Route {
     pub(super) upstream: Given<UpstreamUrl>,
     /// Whether everybody may use it without signing in. The application is told nothing about them.
     pub(super) anonymous: Given<bool>,
+    /// The providers whose sessions count here; without it, all.
+    pub(super) providers: Given<Vec<String>>,
+    /// The header that carries the user identifier here; without it, `headers.user`.
+    pub(super) user_header: Given<HeaderName>,
+    /// Headers by whose value the application knows that a request comes from here, each by its name.
+    pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     /// Who may use it; without it, whoever has signed in.
     #[schemars(with = "Allow")]
     pub(super) allow: Option<Allow>,
+}
+
+/// A header whose value only the application and the gateway know.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SecretHeader {
+    /// The value.
+    pub(super) value: Given<Secret<String>>,
+    /// A file that holds the value.
+    pub(super) value_file: Given<PathBuf>,
 }
 
 /// Sessions and logins under way.
@@ -115,10 +140,32 @@ pub(super) struct Session {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Headers {
+    /// Names of headers that applications know from elsewhere. Every other key here wins.
+    pub(super) preset: Given<Preset>,
     /// The header that carries the user identifier.
     pub(super) user: Given<HeaderName>,
-    /// Further headers, each from the claim it names.
-    pub(super) claims: BTreeMap<String, Given<String>>,
+    /// How that identifier is written.
+    pub(super) user_encoding: Given<Encoding>,
+    /// Further headers, each from the claim it names; `false` for one of the preset's that is not to be sent.
+    pub(super) claims: BTreeMap<String, Given<ClaimSource>>,
+    /// How claims are written into those headers, by the header's name.
+    pub(super) formats: BTreeMap<String, HeaderFormat>,
+}
+
+/// How a claim is written into its header.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HeaderFormat {
+    /// How a list is written: its values joined, or a JSON array. With it, a single value is a list of one.
+    pub(super) list: Given<ListForm>,
+    /// The sign between joined values; where a value holds it or `\`, a `\` stands before that.
+    pub(super) separator: Given<Separator>,
+    /// How the text is carried.
+    pub(super) encoding: Given<Encoding>,
+    /// The most bytes that are sent.
+    pub(super) max_bytes: Given<Size>,
+    /// What happens when it would be more: no header, or no request.
+    pub(super) too_long: Given<TooLong>,
 }
 
 /// TLS towards callers.

@@ -4,6 +4,7 @@
 //! settings are made only when nothing was reported.
 
 mod gateway;
+mod headers;
 mod providers;
 mod sessions;
 
@@ -53,9 +54,11 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
         prefix: raw.prefix,
         upstream: raw.upstream,
         allow: raw.allow,
+        secret_headers: raw.secret_headers,
         routes: raw.routes,
         headers: raw.headers,
         trusted_proxies: raw.trusted_proxies,
+        providers: raw.providers.keys().cloned().collect(),
     };
     let gateway = gateway::resolve(gateway, origin.clone(), upstream, reading);
     let needed = gateway.as_ref().map(|gateway| gateway::needed_claims(&gateway.headers, &gateway.routes));
