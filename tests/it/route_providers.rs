@@ -38,6 +38,9 @@ async fn two_providers() -> Gate {
         ("providers.other.issuer", other.issuer()),
         ("providers.other.client_id", gate::CLIENT_ID),
         ("providers.other.client_secret", gate::CLIENT_SECRET),
+        // The same people at both.
+        ("providers.dev.insecure_shared_identifiers", "true"),
+        ("providers.other.insecure_shared_identifiers", "true"),
     ];
     Gate::beside(listener, dev, upstream, clock, &more)
 }

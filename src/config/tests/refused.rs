@@ -103,7 +103,7 @@ fn a_wrong_variable_is_named() {
         (
             "HEADERS__FORMATS__X_GROUPS__LIST",
             "json",
-            "DOORWARD_HEADERS__FORMATS__X_GROUPS__LIST: is for a header that `headers.claims` does not name",
+            "DOORWARD_HEADERS__FORMATS__X_GROUPS__LIST: `headers.formats.x-groups` is for a header that `headers.claims` does not name",
         ),
         ("ALLOW__USERS", "alice, ", "DOORWARD_ALLOW__USERS: has a wrong entry: entry 2 names nobody: it is empty"),
         (
