@@ -281,11 +281,14 @@ async fn an_unverified_address_is_nobodys_name() {
     for (verified, status) in [
         (json!(true), 303),
         (json!("true"), 303),
+        (json!(1), 303),
+        (json!("1"), 303),
         (json!(null), 403),
         (json!(false), 403),
         (json!("false"), 403),
-        (json!(1), 403),
-        (json!("1"), 403),
+        (json!(0), 403),
+        (json!("0"), 403),
+        (json!("yes"), 403),
     ] {
         let mut browser = Browser::new();
         let back = browser.sign_in_with(&gate, "eve", &userinfo(verified.clone())).await;
