@@ -209,11 +209,11 @@ pub struct UserRules {
     pub transform: UserTransform,
 }
 
-/// What becomes of a user claim's value. Applied twice it changes nothing more, except for the prefix; two values that differ in more than case
-/// and a stripped domain stay different.
+/// What becomes of a user claim's value. Applied twice it changes nothing more (or refuses, for want of the domain), except for the prefix; two
+/// values that differ in more than the case of ASCII letters stay different.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserTransform {
-    /// To lower case.
+    /// `A` to `Z` to lower case.
     pub lower_case: bool,
     /// `bob@corp.com` becomes `bob`; who has no `@` or another domain is refused, so that nobody passes for somebody here.
     pub strip_domain: Option<Box<str>>,
