@@ -167,7 +167,7 @@ pub struct ClientKey {
     pub x5t: Option<String>,
     /// `iss` of what it signs; `None` for our client identifier. Apple wants the team here.
     pub issuer: Option<String>,
-    /// `aud` of what it signs; `None` for the token endpoint.
+    /// `aud` of what it signs, `{issuer}` for the issuer; `None` for the token endpoint, or the issuer where a secret is minted.
     pub audience: Option<String>,
 }
 
