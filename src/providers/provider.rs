@@ -15,7 +15,7 @@ use super::{
     client_auth::Client,
     error::{AnswerError, CallbackIssuerError, SignInError, UserinfoError, printable},
     exchange::Tokens,
-    groups::{Directory, Person},
+    groups::{Directory, Person, is_groups},
     id_token, issuer,
     jws::TokenKind,
     keys::{self, KeySource, VerifyError},
@@ -231,7 +231,7 @@ impl Provider {
         let mut missing = self.wanted().missing(Sources { id_token: &id_token, userinfo: None });
         if looked_up {
             // Found or not, nobody else knows better.
-            missing.retain(|claim| *claim != self.settings.groups.claim);
+            missing.retain(|claim| !is_groups(&self.settings, claim));
         }
         let asks_userinfo = self.asks_userinfo(&missing, metadata)?;
         let mut userinfo = match &metadata.userinfo_endpoint {
