@@ -82,9 +82,8 @@ impl Directory {
 
     /// Whether it is asked about somebody of whom `claims` are known.
     pub(super) fn is_asked(&self, settings: &Settings, claims: &Map<String, Value>) -> bool {
-        let is_needed = [GROUPS, &settings.groups.claim]
-            .into_iter()
-            .any(|name| settings.needed_claims.0.contains_key(name) || settings.required_claims.contains_key(name));
+        let (needed, required) = (settings.needed_claims.0.keys(), settings.required_claims.keys());
+        let is_needed = needed.chain(required).any(|name| is_groups(settings, name));
         is_needed
             && match self.lookup {
                 GroupLookup::MicrosoftGraph { .. } => has_too_many(claims),
@@ -128,6 +127,11 @@ impl Directory {
             }
         }
     }
+}
+
+/// Whether the configuration means the groups by `name`: the claim itself, or what stands for it.
+pub(super) fn is_groups(settings: &Settings, name: &str) -> bool {
+    name == GROUPS || *name == *settings.groups.claim
 }
 
 /// Microsoft leaves the groups out and says so, in one of two ways.
