@@ -180,8 +180,8 @@ impl Assertions {
     }
 
     fn payload(&self, session: &Session, audience: &str, now: UnixTime) -> Value {
-        let has = |name: &Box<str>| Some((name.to_string(), session.identity.claims.get(name)?.into()));
-        let mut payload: Map<String, Value> = self.claims.iter().filter_map(has).collect();
+        let has = |name: &str| Some((name.to_owned(), session.identity.claims.get(name)?.into()));
+        let mut payload: Map<String, Value> = self.claims.iter().filter_map(|name| has(name)).collect();
         // Last: what a provider calls `sub` is not whom we speak of.
         payload.extend([
             ("iss".to_owned(), json!(self.issuer)),

@@ -54,7 +54,7 @@ impl IdentityHeaders {
         }
         let Some(caller) = permit.caller() else { return Ok(()) };
         // A UserId holds nothing a header cannot carry; were it otherwise, the application would be told nobody.
-        if let Some(user) = encoding::single(caller.identity.user.as_str(), self.settings.user_encoding) {
+        if let Some(user) = encoding::user(&caller.identity.user, self.settings.user_encoding) {
             headers.insert(route.user_header.as_ref().unwrap_or(&self.settings.user).clone(), user);
         }
         for (header, is_told) in self.settings.claims.iter().zip(&self.is_told) {
