@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     admin::Admin,
+    assertion,
     body::Body,
     clock::Clock,
     config::Settings,
@@ -200,8 +201,9 @@ fn gateway(settings: &Settings, sessions: Arc<Sessions>, clock: Clock) -> Result
     let pages = Arc::new(Pages::new(&origin)?);
     let providers =
         Arc::new(Providers::new(settings.providers.clone(), |name| links.callback_uri(name), &roots, &clock)?);
-    let endpoints =
-        Endpoints::new(origin, links, pages, Arc::clone(&sessions), Arc::clone(&providers), settings.sessions.max_age);
+    let jwks = settings.gateway.assertion.as_ref().map(assertion::Settings::jwks);
+    let max_age = settings.sessions.max_age;
+    let endpoints = Endpoints::new(origin, links, pages, Arc::clone(&sessions), Arc::clone(&providers), max_age, jwks);
     let tls = outgoing::tls(roots)?;
     let header_bytes = settings.server.limits.header_bytes;
     Ok(Gateway::new(settings.gateway.clone(), header_bytes, &tls, sessions, providers, endpoints, clock)?)

@@ -141,6 +141,15 @@ impl ClaimValue {
     }
 }
 
+impl From<&ClaimValue> for serde_json::Value {
+    fn from(value: &ClaimValue) -> Self {
+        match value {
+            ClaimValue::One(value) => (&**value).into(),
+            ClaimValue::Many(values) => values.iter().map(|value| &**value).collect(),
+        }
+    }
+}
+
 /// The claims a session keeps: those that a rule or a header of the configuration names, no others.
 pub type Claims = BTreeMap<Box<str>, ClaimValue>;
 

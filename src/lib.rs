@@ -12,6 +12,7 @@ pub mod config;
 pub mod server;
 
 // the path of a request, and what it asks on the way
+pub mod assertion;
 pub mod gateway;
 pub mod policy;
 pub mod sessions;

@@ -15,7 +15,7 @@ use super::{
     leaf::{Given, Size},
     presets::Preset,
     provider::Provider,
-    values::{EmailDomain, LogFilter, Store},
+    values::{EmailDomain, LogFilter, Pem, Store},
 };
 use crate::{
     gateway::settings::{Encoding, ListForm, PathPrefix, TooLong},
@@ -57,6 +57,8 @@ pub(super) struct Raw {
     pub(super) session: Session,
     /// What the application is told about who is calling.
     pub(super) headers: Headers,
+    /// A signed word to the application about who is calling, for those that verify instead of trust.
+    pub(super) assertion: Assertion,
     /// TLS towards callers. Without it the gateway speaks plain HTTP, behind something that ends TLS.
     pub(super) tls: Tls,
     /// The operator's own listener: `/livez` and `/readyz`.
@@ -95,6 +97,8 @@ pub(super) struct Route {
     pub(super) providers: Given<Vec<String>>,
     /// The header that carries the user identifier here; without it, `headers.user`.
     pub(super) user_header: Given<HeaderName>,
+    /// Whom assertions are for here (`aud`); without it, the application's scheme, host and port.
+    pub(super) audience: Given<String>,
     /// Headers by whose value the application knows that a request comes from here, each by its name.
     pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     /// Who may use it; without it, whoever has signed in.
@@ -166,6 +170,24 @@ pub(super) struct HeaderFormat {
     pub(super) max_bytes: Given<Size>,
     /// What happens when it would be more: no header, or no request.
     pub(super) too_long: Given<TooLong>,
+}
+
+/// The signed assertion.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Assertion {
+    /// The header that carries it; without it, there is none.
+    pub(super) header: Given<HeaderName>,
+    /// The private key that signs, PEM, on the curve P-256.
+    pub(super) key: Given<Pem>,
+    /// A file that holds the key.
+    pub(super) key_file: Given<PathBuf>,
+    /// Former keys, and one that is to come: published, but they sign nothing. PEM, one after the other.
+    pub(super) previous_keys: Given<Pem>,
+    /// A file that holds them.
+    pub(super) previous_keys_file: Given<PathBuf>,
+    /// How long it counts.
+    pub(super) lifetime: Given<Duration>,
 }
 
 /// TLS towards callers.

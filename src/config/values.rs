@@ -11,6 +11,7 @@ use super::leaf::{Leaf, any_text, one_of, one_of_schema, shown, text};
 use crate::{
     identity::UserId,
     providers::{ClientAuth, UserinfoMode},
+    secret::Secret,
     telemetry::Format,
 };
 
@@ -168,6 +169,24 @@ impl Leaf for Store {
 
     fn schema() -> serde_json::Value {
         one_of_schema(&STORES)
+    }
+}
+
+/// Private keys in PEM, which has several lines.
+pub(super) struct Pem(pub(super) Secret<String>);
+
+impl Leaf for Pem {
+    fn parse(value: &Value) -> Result<Self, String> {
+        let text = any_text(value)?;
+        if text.contains("-----BEGIN ") {
+            Ok(Self(Secret::new(text.to_owned())))
+        } else {
+            Err("is no PEM: `-----BEGIN PRIVATE KEY-----` is expected".to_owned())
+        }
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": "string", "minLength": 1, "writeOnly": true })
     }
 }
 

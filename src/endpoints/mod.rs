@@ -1,4 +1,4 @@
-//! What the gateway answers itself, below its prefix: sign-in, callback, sign-out, who am I.
+//! What the gateway answers itself, below its prefix: sign-in, callback, sign-out, who am I, keys.
 //!
 //! Each endpoint gets what the gateway found out about the request and returns an answer or an [`EndpointError`]; what callers see of an
 //! error is decided in `gateway::reply`.
@@ -6,6 +6,7 @@
 mod callback;
 mod choosing;
 mod form;
+mod jwks;
 mod links;
 mod login;
 mod logout;
@@ -39,6 +40,8 @@ pub struct Endpoints {
     providers: Arc<Providers>,
     /// From its sign-in a session lives at most this long.
     max_age: Duration,
+    /// The published keys of assertions; `None` where there are none.
+    jwks: Option<String>,
 }
 
 /// A request to one of the endpoints.
@@ -119,8 +122,9 @@ impl Endpoints {
         sessions: Arc<Sessions>,
         providers: Arc<Providers>,
         max_age: Duration,
+        jwks: Option<String>,
     ) -> Self {
-        Self { origin, links, pages, sessions, providers, max_age }
+        Self { origin, links, pages, sessions, providers, max_age, jwks }
     }
 
     /// Our own addresses.
@@ -143,6 +147,7 @@ impl Endpoints {
             "/logout" => "logout",
             "/signed-out" => "signed-out",
             "/whoami" => "whoami",
+            "/jwks.json" => "jwks",
             path if path.starts_with("/callback/") => "callback",
             _ => "unknown endpoint",
         }
@@ -161,7 +166,8 @@ impl Endpoints {
             "/logout" if read || post => self.logout(&visit),
             "/signed-out" if read => Ok(self.signed_out(&visit)),
             "/whoami" if read => self.whoami(&visit),
-            "/signed-out" | "/whoami" => Err(EndpointError::MethodNotAllowed("GET, HEAD")),
+            "/jwks.json" if read => self.jwks(),
+            "/signed-out" | "/whoami" | "/jwks.json" => Err(EndpointError::MethodNotAllowed("GET, HEAD")),
             "/login" | "/logout" => Err(EndpointError::MethodNotAllowed("GET, HEAD, POST")),
             path => match path.strip_prefix("/callback/") {
                 // Boxed: the exchange is rare and carries much; other requests should not make room for it.

@@ -4,24 +4,15 @@ use http::{HeaderValue, Response, header};
 use serde_json::json;
 
 use super::{EndpointError, Endpoints, Visit};
-use crate::{body::Body, identity::ClaimValue};
+use crate::body::Body;
 
 impl Endpoints {
     pub(super) fn whoami(&self, visit: &Visit<'_>) -> Result<Response<Body>, EndpointError> {
         let session = visit.session.ok_or(EndpointError::NotSignedIn)?;
         let identity = &session.identity;
         let provider = self.providers.by_tag(session.provider).map(|provider| provider.name().as_str());
-        let claims: serde_json::Map<String, serde_json::Value> = identity
-            .claims
-            .iter()
-            .map(|(name, value)| {
-                let value = match value {
-                    ClaimValue::One(value) => json!(value),
-                    ClaimValue::Many(values) => json!(values),
-                };
-                (name.to_string(), value)
-            })
-            .collect();
+        let claims: serde_json::Map<String, serde_json::Value> =
+            identity.claims.iter().map(|(name, value)| (name.to_string(), value.into())).collect();
         let answer = json!({
             "user": identity.user.as_str(),
             "provider": provider,

@@ -11,7 +11,7 @@ use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::settings::{ClaimFormat, Encoding, ListForm};
-use crate::identity::ClaimValue;
+use crate::identity::{ClaimValue, UserId};
 
 /// RFC 3986 §2.3: everything but the unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -51,9 +51,14 @@ pub(super) fn claim(claim: &ClaimValue, format: &ClaimFormat) -> Result<Option<H
     HeaderValue::from_bytes(text.as_bytes()).map(Some).map_err(|_| Unsendable::NotCarried)
 }
 
-/// The header value of `text` alone.
-pub(super) fn single(text: &str, encoding: Encoding) -> Option<HeaderValue> {
-    let text = encoded(text, encoding)?;
+/// The header value of `user`.
+pub(super) fn user(user: &UserId, encoding: Encoding) -> Option<HeaderValue> {
+    let user = user.as_str();
+    let text = match encoding {
+        // It has been looked at when it became a UserId, and this is on the way of every request.
+        Encoding::Utf8 => Cow::Borrowed(user),
+        Encoding::Percent | Encoding::Rfc2047 | Encoding::Base64Url => encoded(user, encoding)?,
+    };
     HeaderValue::from_bytes(text.as_bytes()).ok()
 }
 

@@ -8,9 +8,10 @@ use tracing::warn;
 use super::{
     authorise::Permit,
     encoding::{self, Unsendable},
-    settings::{ClaimHeader, HeaderSettings, TooLong},
+    reply::Rejection,
+    settings::{ClaimHeader, HeaderSettings, Settings, TooLong},
 };
-use crate::identity::Claims;
+use crate::{assertion::Assertions, clock::UnixTime, identity::Claims};
 
 /// The identity headers, as they are configured.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) struct IdentityHeaders {
     settings: HeaderSettings,
     /// For each header of a claim whether the log has been told that it was left out.
     is_told: Box<[AtomicBool]>,
+    assertions: Option<Assertions>,
 }
 
 /// A header that must not be left out does not fit.
@@ -32,27 +34,34 @@ pub(super) struct Withheld {
 
 impl IdentityHeaders {
     #[must_use]
-    pub(super) fn new(settings: &HeaderSettings) -> Self {
-        let is_told = settings.claims.iter().map(|_| AtomicBool::new(false)).collect();
-        Self { settings: settings.clone(), is_told }
+    pub(super) fn new(settings: &Settings) -> Self {
+        let headers = settings.headers.clone();
+        let is_told = headers.claims.iter().map(|_| AtomicBool::new(false)).collect();
+        let claims = || headers.claims.iter().map(|claim| &*claim.claim);
+        let assertions = settings.assertion.as_ref();
+        let assertions = assertions.map(|assertion| Assertions::new(assertion, &settings.origin, claims()));
+        Self { settings: headers, is_told, assertions }
     }
 
     /// Writes what `permit` says into `headers`. On an anonymous route nobody is named; that it comes from us is said there too.
     ///
     /// # Errors
-    /// [`Withheld`] where the configuration would rather refuse than leave a header out.
-    pub(super) fn apply(&self, headers: &mut HeaderMap, permit: &Permit<'_>) -> Result<(), Withheld> {
+    /// [`Rejection::Withheld`] where the configuration would rather refuse than leave a header out, [`Rejection::NotSigned`].
+    pub(super) fn apply(&self, headers: &mut HeaderMap, permit: &Permit<'_>, now: UnixTime) -> Result<(), Rejection> {
         let route = permit.route();
         for secret in &route.secret_headers {
             headers.insert(secret.name.clone(), secret.value.clone());
         }
         let Some(caller) = permit.caller() else { return Ok(()) };
         // A UserId holds nothing a header cannot carry; were it otherwise, the application would be told nobody.
-        if let Some(user) = encoding::single(caller.identity.user.as_str(), self.settings.user_encoding) {
+        if let Some(user) = encoding::user(&caller.identity.user, self.settings.user_encoding) {
             headers.insert(route.user_header.as_ref().unwrap_or(&self.settings.user).clone(), user);
         }
         for (header, is_told) in self.settings.claims.iter().zip(&self.is_told) {
             add_claim(headers, &caller.identity.claims, header, is_told)?;
+        }
+        if let Some(assertions) = &self.assertions {
+            headers.insert(assertions.header().clone(), assertions.of(caller, &route.audience, now)?);
         }
         Ok(())
     }

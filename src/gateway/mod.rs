@@ -89,7 +89,7 @@ impl Gateway {
             routes: Table::new(&settings, |url| Upstream::new(url, &settings.upstream, tls))?,
             sessions,
             providers,
-            identity_headers: IdentityHeaders::new(&settings.headers),
+            identity_headers: IdentityHeaders::new(&settings),
             replies: Replies::new(settings.origin.clone(), endpoints.links().clone(), Arc::clone(endpoints.pages())),
             endpoints,
             settings,
@@ -120,7 +120,7 @@ impl Gateway {
         let caller = authenticate::caller(&request, route, &self.sessions, &self.providers, now); // 3
         let permit = authorise::permit(route, caller)?; // 4
         let upgrade = request.upgrade();
-        self.identity_headers.apply(request.headers_mut(), &permit)?; // 5
+        self.identity_headers.apply(request.headers_mut(), &permit, now)?; // 5
         let sending = upstream::send(request, &permit, &self.sessions); // 6
         let response = sending.await.map_err(Rejection::Upstream)?;
         let mut response = if upgrade::is_switch(&response) {

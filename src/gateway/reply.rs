@@ -10,6 +10,7 @@ use tracing::{debug, error, warn};
 
 use super::{identity_headers::Withheld, target::BadTarget, upstream::UpstreamError, wants::Wants};
 use crate::{
+    assertion::NotSigned,
     body::Body,
     endpoints::{
         self, EndpointError, Links,
@@ -56,6 +57,9 @@ pub(super) enum Rejection {
     /// What the application must be told does not fit into its header.
     #[error(transparent)]
     Withheld(#[from] Withheld),
+    /// The application must be told with a signature, and there is none.
+    #[error(transparent)]
+    NotSigned(#[from] NotSigned),
     /// The application did not answer.
     #[error("the application did not answer")]
     Upstream(#[source] UpstreamError),
@@ -232,6 +236,13 @@ impl Replies {
             .advice(
                 "Whoever runs this site can raise max_bytes of this header (headers.formats), or have the provider send less. Give them the reference below.",
             ),
+            R::NotSigned(NotSigned) => Told::new(
+                S::INTERNAL_SERVER_ERROR,
+                Fault::Ours,
+                "Something went wrong",
+                "What this site must tell the application about your account could not be signed.",
+            )
+            .advice(TELL_OPERATOR),
             R::Upstream(error) => upstream(error),
             R::Endpoint(error) => endpoint(error),
         }

@@ -11,7 +11,7 @@ use url::Url;
 use super::{
     hygiene::Clean,
     reply::Rejection,
-    settings::{PathPrefix, RouteSettings, SecretHeader, Settings},
+    settings::{PathPrefix, SecretHeader, Settings},
     target,
     upstream::Upstream,
 };
@@ -32,6 +32,8 @@ pub(super) struct Route {
     pub(super) user_header: Option<HeaderName>,
     /// Sent with every request.
     pub(super) secret_headers: Box<[SecretHeader]>,
+    /// Whom assertions are for.
+    pub(super) audience: Arc<str>,
     /// The application behind it.
     pub(super) upstream: Upstream,
 }
@@ -85,16 +87,16 @@ impl Table {
     pub(super) fn new<E>(settings: &Settings, upstream: impl Fn(&Url) -> Result<Upstream, E>) -> Result<Self, E> {
         let mut routes = Vec::with_capacity(settings.routes.len());
         for route in &settings.routes {
-            let RouteSettings { host, path, upstream: to, access, providers, user_header, secret_headers } = route;
             routes.push(Route {
-                name: format!("{}{}/", host.as_deref().unwrap_or("*"), path.as_str()).into(),
-                host: host.clone(),
-                prefix: path.clone(),
-                access: access.clone(),
-                providers: providers.clone(),
-                user_header: user_header.clone(),
-                secret_headers: secret_headers.clone(),
-                upstream: upstream(to)?,
+                name: format!("{}{}/", route.host.as_deref().unwrap_or("*"), route.path.as_str()).into(),
+                host: route.host.clone(),
+                prefix: route.path.clone(),
+                access: route.access.clone(),
+                providers: route.providers.clone(),
+                user_header: route.user_header.clone(),
+                secret_headers: route.secret_headers.clone(),
+                audience: Arc::clone(&route.audience),
+                upstream: upstream(&route.upstream)?,
             });
         }
         routes.sort_by_key(|route| std::cmp::Reverse((route.host.is_some(), route.prefix.as_str().len())));
@@ -160,6 +162,7 @@ enum Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::settings::RouteSettings;
 
     fn table() -> Table {
         let route = |host: Option<&str>, path: &str, access: Access| RouteSettings {
@@ -170,6 +173,7 @@ mod tests {
             providers: Box::default(),
             user_header: None,
             secret_headers: Box::default(),
+            audience: "http://127.0.0.1:1".into(),
         };
         let settings = super::super::settings::tests::settings(vec![
             route(None, "/", Access::SignedIn),

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{identity::ProviderName, origin::Origin, policy::Access};
+use crate::{assertion, identity::ProviderName, origin::Origin, policy::Access};
 
 /// Everything the request path needs, resolved.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Settings {
     pub routes: Vec<RouteSettings>,
     /// What the upstream is told.
     pub headers: HeaderSettings,
+    /// The signed word about who is calling, where there is one.
+    pub assertion: Option<assertion::Settings>,
     /// Who may speak for others in `X-Forwarded-*`.
     pub trusted_proxies: TrustedProxies,
     /// Limits of the connections to upstreams.
@@ -33,7 +35,8 @@ impl Settings {
             .routes
             .iter()
             .flat_map(|route| route.user_header.iter().chain(route.secret_headers.iter().map(|secret| &secret.name)));
-        [&self.headers.user].into_iter().chain(claims).chain(of_routes)
+        let assertion = self.assertion.iter().map(|assertion| &assertion.header);
+        [&self.headers.user].into_iter().chain(claims).chain(of_routes).chain(assertion)
     }
 }
 
@@ -54,6 +57,8 @@ pub struct RouteSettings {
     pub user_header: Option<HeaderName>,
     /// Sent with every request, also where nobody is asked who they are.
     pub secret_headers: Box<[SecretHeader]>,
+    /// Whom assertions are for here.
+    pub audience: Arc<str>,
 }
 
 /// A header by whose value an application knows that a request comes from us.
@@ -214,6 +219,7 @@ pub(super) mod tests {
                 user_encoding: Encoding::Utf8,
                 claims: Vec::new(),
             },
+            assertion: None,
             trusted_proxies: TrustedProxies::default(),
             upstream: UpstreamLimits {
                 connect_timeout: second,

@@ -130,7 +130,7 @@ impl Directory {
 }
 
 /// Whether the configuration means the groups by `name`: the claim itself, or what stands for it.
-pub(super) fn is_groups(settings: &Settings, name: &str) -> bool {
+fn is_groups(settings: &Settings, name: &str) -> bool {
     name == GROUPS || *name == *settings.groups.claim
 }
 

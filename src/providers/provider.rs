@@ -15,7 +15,7 @@ use super::{
     client_auth::Client,
     error::{AnswerError, CallbackIssuerError, SignInError, UserinfoError, printable},
     exchange::Tokens,
-    groups::{Directory, Person, is_groups},
+    groups::{Directory, Person},
     id_token, issuer,
     jws::TokenKind,
     keys::{self, KeySource, VerifyError},

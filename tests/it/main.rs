@@ -10,6 +10,7 @@
     reason = "a test that cannot go on should stop; and nothing here is anybody else's"
 )]
 
+mod assertion;
 mod behaviour;
 mod choosing;
 mod cookies;

@@ -8,11 +8,11 @@ use jsonwebtoken::Algorithm;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::values::{Claims, LogoutUrl, Lookup, Pem, Spoken, Tenant};
+use self::values::{Claims, LogoutUrl, Lookup, Spoken, Tenant};
 use super::{
     addresses::{Issuer, ProviderUrl},
     leaf::Given,
-    values::{EmailDomain, Scope},
+    values::{EmailDomain, Pem, Scope},
 };
 use crate::{
     origin::Origin,

@@ -7,7 +7,6 @@ use url::Url;
 use crate::{
     config::leaf::{Leaf, any_text, one_of, one_of_schema, shown, text},
     providers::{PushedRequests, ResponseMode},
-    secret::Secret,
 };
 
 /// What is spoken with a provider.
@@ -117,19 +116,6 @@ impl Leaf for Claims {
 
     fn schema() -> serde_json::Value {
         json!({ "type": ["string", "array"], "items": String::schema(), "minLength": 1, "minItems": 1 })
-    }
-}
-
-/// A private key in PEM: the one secret that has more than one line.
-pub(in crate::config) struct Pem(pub(in crate::config) Secret<String>);
-
-impl Leaf for Pem {
-    fn parse(value: &Value) -> Result<Self, String> {
-        Ok(Self(Secret::new(any_text(value)?.to_owned())))
-    }
-
-    fn schema() -> serde_json::Value {
-        Secret::<String>::schema()
     }
 }
 

@@ -1,16 +1,21 @@
 //! The request path: routes and who may use them, trusted proxies.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use url::Url;
 
 use super::{
-    Reading,
+    Reading, assertion,
     headers::{self, Taken},
 };
 use crate::{
     config::{
         addresses::{TrustedPeer, Upstream},
         leaf::{Given as Value, shown},
-        raw::{Allow, Headers, Route, SecretHeader},
+        raw::{Allow, Assertion, Headers, Route, SecretHeader},
         shape::dotted,
         values::EmailDomain,
     },
@@ -28,6 +33,7 @@ pub(super) struct Given {
     pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     pub(super) routes: Vec<Route>,
     pub(super) headers: Headers,
+    pub(super) assertion: Assertion,
     pub(super) trusted_proxies: Value<Vec<TrustedPeer>>,
     /// The names of the providers.
     pub(super) providers: BTreeSet<String>,
@@ -43,7 +49,9 @@ pub(super) fn resolve(
     if prefix.as_ref().is_some_and(|prefix| prefix.as_str().is_empty()) {
         reading.wrong("prefix", "is `/`; nothing would be left for the application");
     }
-    let (headers, taken) = headers::resolve(raw.headers, reading);
+    let (headers, mut taken) = headers::resolve(raw.headers, reading);
+    let has_assertion = raw.assertion.header.is_given();
+    let assertion = assertion::resolve(raw.assertion, &mut taken, reading);
     let routes = if raw.upstream.is_given() {
         if !raw.routes.is_empty() {
             let upstream = reading.named("upstream");
@@ -58,7 +66,13 @@ pub(super) fn resolve(
         if !raw.secret_headers.is_empty() && !raw.routes.is_empty() {
             reading.wrong_near("secret_headers", "stand beside `routes`; write them at each route they are meant for");
         }
-        let beside = Beside { prefix: prefix.as_ref(), origin: origin.as_ref(), providers: &raw.providers, taken };
+        let beside = Beside {
+            prefix: prefix.as_ref(),
+            origin: origin.as_ref(),
+            providers: &raw.providers,
+            taken,
+            has_assertion,
+        };
         routes(raw.routes, &beside, reading)
     };
     let trusted_proxies = reading.required(raw.trusted_proxies, "trusted_proxies").map(|peers| trusted(peers, reading));
@@ -67,6 +81,7 @@ pub(super) fn resolve(
         prefix: prefix?,
         routes: routes?,
         headers: headers?,
+        assertion,
         trusted_proxies: trusted_proxies?,
         upstream: limits?,
     })
@@ -95,15 +110,22 @@ fn single(
     let upstream = reading.value(upstream, "upstream");
     let access = allow.map_or(Some(Access::SignedIn), |allow| rules("allow", allow, reading));
     let secret_headers = headers::secret(secret_headers, "secret_headers", taken, reading);
+    let upstream = upstream?.0;
     Some(RouteSettings {
         host: None,
         path: root(),
-        upstream: upstream?.0,
+        audience: own_audience(&upstream),
+        upstream,
         access: access?,
         providers: Box::default(),
         user_header: None,
         secret_headers: secret_headers?,
     })
+}
+
+/// Whom assertions are for when nothing is said: the application, by its own address.
+fn own_audience(upstream: &Url) -> Arc<str> {
+    upstream.origin().ascii_serialization().into()
 }
 
 fn root() -> PathPrefix {
@@ -117,6 +139,7 @@ struct Beside<'a> {
     origin: Option<&'a Origin>,
     providers: &'a BTreeSet<String>,
     taken: Taken,
+    has_assertion: bool,
 }
 
 fn routes(raw: Vec<Route>, beside: &Beside<'_>, reading: &mut Reading<'_>) -> Option<Vec<RouteSettings>> {
@@ -176,6 +199,7 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
     for (is_given, name, what) in [
         (raw.providers.is_given(), "providers", "no provider counts"),
         (raw.user_header.is_given(), "user_header", "nobody is named"),
+        (raw.audience.is_given(), "audience", "nothing is asserted"),
     ] {
         if is_anonymous && is_given {
             let anonymous = reading.named(&format!("{key}.anonymous"));
@@ -184,14 +208,21 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
         }
     }
     let providers = providers(raw.providers, &format!("{key}.providers"), beside.providers, reading);
+    let audience_key = format!("{key}.audience");
+    if raw.audience.is_given() && !beside.has_assertion {
+        reading.wrong(&audience_key, "is for the signed assertion, but there is no `assertion.header`");
+    }
+    let audience = reading.value(raw.audience, &audience_key).map(Arc::from);
     let user_key = format!("{key}.user_header");
     let user_header = reading.value(raw.user_header, &user_key);
     let taken = beside.taken.at_route(user_header.as_ref(), &user_key, reading);
     let secret_headers = headers::secret(raw.secret_headers, &format!("{key}.secret_headers"), taken, reading);
+    let upstream = upstream?.0;
     Some(RouteSettings {
         host: host.map(|host| host.0),
         path: path?,
-        upstream: upstream?.0,
+        audience: audience.unwrap_or_else(|| own_audience(&upstream)),
+        upstream,
         access: access?,
         providers: providers?,
         user_header,

@@ -23,7 +23,7 @@ pub(super) struct Taken(BTreeMap<String, String>);
 
 impl Taken {
     /// Speaks for `name`, which stands at `key`.
-    fn take(&mut self, name: &HeaderName, key: &str, reading: &mut Reading<'_>) {
+    pub(super) fn take(&mut self, name: &HeaderName, key: &str, reading: &mut Reading<'_>) {
         if let Some(other) = self.0.insert(as_read_upstream(name), key.to_owned()) {
             let other = reading.named(&other);
             reading.wrong_near(

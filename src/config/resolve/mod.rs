@@ -3,6 +3,7 @@
 //! Nothing stops at the first problem. A value that is missing or wrong is reported where it is read and goes on as `None`;
 //! settings are made only when nothing was reported.
 
+mod assertion;
 mod gateway;
 mod headers;
 mod providers;
@@ -57,6 +58,7 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
         secret_headers: raw.secret_headers,
         routes: raw.routes,
         headers: raw.headers,
+        assertion: raw.assertion,
         trusted_proxies: raw.trusted_proxies,
         providers: raw.providers.keys().cloned().collect(),
     };

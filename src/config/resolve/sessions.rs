@@ -126,7 +126,7 @@ fn parse(text: &Secret<String>) -> Result<Key, String> {
 }
 
 impl Reading<'_> {
-    /// The secret `key`, written there or in the file that `key` + `_file` names, not both. `None` when it is neither.
+    /// The secret `key`, a text or PEM, written there or in the file that `key` + `_file` names, not both. `None` when it is neither.
     pub(super) fn secret<T: Leaf>(&mut self, inline: Given<T>, file: Given<PathBuf>, key: &str) -> Option<T> {
         let key_file = format!("{key}_file");
         if inline.is_given() && file.is_given() {

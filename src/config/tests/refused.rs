@@ -376,6 +376,10 @@ fn routes_do_not_contradict_each_other() {
             "DIR/doorward.toml:1: secret_headers stand beside `routes`",
         ),
         (
+            "[[routes]]\nUPaudience = 'wiki'",
+            "DIR/doorward.toml:3: routes[0].audience is for the signed assertion, but there is no `assertion.header`",
+        ),
+        (
             "[[routes]]\nUPproviders = ['corp', 'corb']",
             "DIR/doorward.toml:3: routes[0].providers names `corb`, which is no provider here; there are `corp`",
         ),
@@ -472,6 +476,55 @@ fn the_public_port_is_not_plain_when_we_end_tls() {
     assert!(case.loaded().settings.server.tls.is_some());
     let problems = case.variable("PUBLIC_URL", "http://localhost:4180").problems();
     assert_eq!(problems, ["DOORWARD_PUBLIC_URL: is plain http although `tls.cert` is set; browsers would not find us"]);
+}
+
+#[test]
+fn an_assertion_has_a_key_on_p256() {
+    let key = || rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let (ours, other) = (key(), key());
+    let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap().serialize_pem();
+    let both = format!("{ours}{other}");
+    let broken = ours.replacen("M", "?", 1);
+    let header = ("HEADER", "X-Assertion");
+    let wrong_key = "DOORWARD_ASSERTION__KEY: holds no PEM private key on P-256 (PKCS#8), or also something else";
+    for (variables, answer) in [
+        (vec![header, ("KEY", &*ours)], ""),
+        (vec![header, ("KEY", &*ours), ("PREVIOUS_KEYS", &*other)], ""),
+        (vec![header, ("KEY_FILE", "DIR/both")], "DOORWARD_ASSERTION__KEY_FILE: holds more than one key"),
+        (vec![header], "assertion.key is required, or `assertion.key_file`; `openssl genpkey"),
+        (vec![("KEY", &*ours)], "DOORWARD_ASSERTION__KEY: is for the signed assertion, but there is no"),
+        (vec![("PREVIOUS_KEYS_FILE", "DIR/both")], "DOORWARD_ASSERTION__PREVIOUS_KEYS_FILE: is for the signed"),
+        (vec![header, ("KEY", "hunter2")], "DOORWARD_ASSERTION__KEY: is no PEM"),
+        (vec![header, ("KEY", &*p384)], wrong_key),
+        (vec![header, ("KEY", &*broken)], wrong_key),
+        (vec![header, ("KEY", &*ours), ("KEY_FILE", "DIR/both")], "DOORWARD_ASSERTION__KEY_FILE: stands beside"),
+        (
+            vec![header, ("KEY", &*ours), ("PREVIOUS_KEYS_FILE", "DIR/both")],
+            "DOORWARD_ASSERTION__PREVIOUS_KEYS_FILE: has a key twice",
+        ),
+        (
+            vec![("HEADER", "X_User"), ("KEY", &*ours)],
+            "DOORWARD_ASSERTION__HEADER: is the same header as `headers.user`",
+        ),
+        (
+            vec![("HEADER", "Authorization"), ("KEY", &*ours)],
+            "DOORWARD_ASSERTION__HEADER: is `Authorization`, which has",
+        ),
+        (vec![("LIFETIME", "1m")], "DOORWARD_ASSERTION__LIFETIME: is not within `2m` and `1h`"),
+        (vec![("LIFETIME", "2h")], "DOORWARD_ASSERTION__LIFETIME: is not within `2m` and `1h`"),
+    ] {
+        let case = Case::good().with("both", &both);
+        let case =
+            variables.iter().fold(case, |case, (name, value)| case.variable(&format!("ASSERTION__{name}"), value));
+        let problems = case.problems().join("\n");
+        assert!(problems.starts_with(answer) && problems.is_empty() == answer.is_empty(), "{answer}: {problems}");
+        let secret = ours.lines().nth(1).unwrap();
+        assert!(!problems.contains(secret) && !problems.contains("hunter2"), "{problems}");
+        if let Ok(loaded) = case.load() {
+            let shown = format!("{loaded:?} {}", loaded.effective());
+            assert!(shown.contains("key = \"[secret]\"") && !shown.contains(secret), "{shown}");
+        }
+    }
 }
 
 #[test]

@@ -14,10 +14,7 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 
 use super::table::Table;
 use crate::{
-    config::{
-        files,
-        provider::{Provider, values::Pem},
-    },
+    config::{files, provider::Provider, values::Pem},
     providers::{ClientAuth, ClientKey},
     secret::Secret,
 };
