@@ -59,7 +59,6 @@ pub(super) fn resolved(state: &State, params: &Params) -> Result<Params, Refusal
 mod tests {
     use std::time::Duration;
 
-    use super::*;
     use crate::dev::provider::{
         Endpoint, Quirk,
         testing::{Running, SECRET, as_app, encoded, redemption, request},
