@@ -195,3 +195,38 @@ async fn an_ordinary_provider_signs_out_too() {
     let page = world.browser().get(left.as_str()).await;
     assert_eq!(page.header("location").split('?').next(), Some(&*world.url("/_auth/signed-out")), "{page:?}");
 }
+
+/// Oracle's tenants all call themselves the same and live elsewhere.
+#[tokio::test]
+async fn a_name_and_an_address_are_two_things() {
+    let issuer = "https://identity.oraclecloud.com/";
+    let more = [("issuer", issuer), ("discovery_url", "ISSUER/.well-known/openid-configuration")];
+    let world = PLAIN.with(&more).await;
+    world.provider().quirks().add(Quirk::Issuer(issuer.to_owned()));
+    check("by its name", &world.sign_in("ada", &json!({})).await, Ok("ada"));
+    let address = world.provider().url(Endpoint::Discovery);
+    world.provider().faults().next_id_token(move |_, claims| _ = claims.insert("iss".to_owned(), json!(address)));
+    check("by its address", &world.sign_in("ada", &json!({})).await, Err((502, "iss")));
+}
+
+/// Twitch says an address only when it is asked for by name; others want a hint or a level.
+#[tokio::test]
+async fn parameters_of_any_kind_go_along() {
+    let claims = r#"{"id_token":{"email":null,"email_verified":null}}"#;
+    let more = [
+        ("authorization_parameters.claims", claims),
+        ("authorization_parameters.domain_hint", "corp.com"),
+        ("authorization_parameters.acr_values", "urn:a urn:b"),
+    ];
+    let world = PLAIN.with(&more).await;
+    world.provider().quirks().require(Endpoint::Authorization, move |asked| {
+        let right = asked.parameter("claims") == Some(claims)
+            && asked.parameter("domain_hint") == Some("corp.com")
+            && asked.parameter("acr_values") == Some("urn:a urn:b");
+        if right { Ok(()) } else { Err("invalid_request") }
+    });
+    check("parameters", &world.sign_in("ada", &json!({})).await, Ok("ada"));
+    // RFC 3986: a plus sign is a space in forms only, and some providers do not know that (Apple).
+    let asked = world.authorization().await;
+    assert!(asked.as_str().contains("acr_values=urn%3Aa%20urn%3Ab"), "{asked}");
+}

@@ -81,7 +81,7 @@ impl Personality {
         self.with(&[]).await
     }
 
-    /// The same with more settings; a name without a dot is a key of the provider's table.
+    /// The same with more settings; those of the provider's table without its name.
     pub async fn with(&self, more: &[(&str, &str)]) -> World {
         self.start(None, None, more).await
     }
@@ -131,7 +131,9 @@ impl Personality {
         tokio::spawn(provider.clone().serve(at, std::future::pending()));
 
         let named = |(key, value): &(&str, &str)| {
-            let key = if key.contains('.') { (*key).to_owned() } else { table(key) };
+            let own = !key.contains('.')
+                || ["authorization_parameters.", "required_claims."].iter().any(|own| key.starts_with(own));
+            let key = if own { table(key) } else { (*key).to_owned() };
             (key, value.replace("ORIGIN", &origin))
         };
         let given: Vec<_> = self.settings.iter().chain(more).map(named).collect();
