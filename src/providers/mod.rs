@@ -32,6 +32,7 @@ mod userinfo;
 
 // beneath all of them
 mod cached;
+mod certificate;
 mod error;
 mod http;
 mod json;
