@@ -30,7 +30,7 @@ fn google(provider: &Provider) {
     });
 }
 
-fn somebody(verified: Value) -> Value {
+fn somebody(verified: &Value) -> Value {
     json!({"email": "ada@corp.com", "email_verified": verified, "hd": "corp.com"})
 }
 
@@ -39,10 +39,10 @@ async fn a_verified_address_is_the_user() {
     let world = GOOGLE.world().await;
     world
         .signs_in(&[
-            ("1", somebody(json!(false)), Err((403, "email"))),
-            ("1", somebody(json!(null)), Err((403, "email"))),
+            ("1", somebody(&json!(false)), Err((403, "email"))),
+            ("1", somebody(&json!(null)), Err((403, "email"))),
             ("1", json!({}), Err((403, "email"))),
-            ("1", somebody(json!(true)), Ok("ada@corp.com")),
+            ("1", somebody(&json!(true)), Ok("ada@corp.com")),
             ("2", json!({"email": "bob@gmail.com", "email_verified": true}), Ok("bob@gmail.com")),
         ])
         .await;
@@ -60,7 +60,7 @@ async fn the_issuer_may_lack_its_scheme_and_is_nobody_else() {
         ("https://accounts.google.com", Ok("ada@corp.com")),
     ] {
         world.provider().faults().next_id_token(move |_, claims| _ = claims.insert("iss".to_owned(), json!(iss)));
-        check(iss, &world.sign_in("1", &somebody(json!(true))).await, expected);
+        check(iss, &world.sign_in("1", &somebody(&json!(true))).await, expected);
     }
 }
 
@@ -90,7 +90,7 @@ async fn a_domain_is_asked_for_and_then_required() {
 #[tokio::test]
 async fn there_is_no_logout_at_google() {
     let world = GOOGLE.world().await;
-    let left = world.logout("1", &somebody(json!(true))).await;
+    let left = world.logout("1", &somebody(&json!(true))).await;
     assert!(world.stays_here(&left), "{left}");
     let page = Browser::new().get(left.as_str()).await;
     assert!(page.text().contains("Google"), "{page:?}");
@@ -107,7 +107,7 @@ async fn directory(status: u16) -> Upstream {
         "/groups" if status != 200 => (status, json!({"error": {"code": status, "message": "Not Authorized"}})),
         "/groups" => {
             assert_eq!(request.one("authorization").as_deref(), Some("Bearer directory-token"));
-            assert_eq!(request.parameter("userKey").as_deref(), Some("ada@corp.com"));
+            assert_eq!(request.parameter("userKey").as_deref(), Some("1"), "the subject, which never changes hands");
             match request.parameter("pageToken").as_deref() {
                 None => {
                     (200, json!({"groups": [{"email": "staff@corp.com", "name": "Staff"}], "nextPageToken": "two"}))
@@ -146,7 +146,7 @@ async fn beside(directory: &Upstream, more: &[(&str, &str)]) -> (World, rcgen::K
 async fn groups_come_from_the_directory() {
     let directory = directory(200).await;
     let (world, key, _file) = beside(&directory, &[]).await;
-    let told = world.sign_in("1", &somebody(json!(true))).await.unwrap();
+    let told = world.sign_in("1", &somebody(&json!(true))).await.unwrap();
     assert_eq!(told.groups.as_deref(), Some("staff@corp.com,eng@corp.com"));
 
     let asked: Vec<Received> = directory.take();
@@ -171,14 +171,14 @@ async fn groups_come_from_the_directory() {
 async fn without_the_directory_rules_about_groups_let_nobody_in() {
     let rule = [("allow.claims.groups", "staff@corp.com")];
     let (world, _key, _file) = beside(&directory(200).await, &rule).await;
-    check("a member", &world.sign_in("1", &somebody(json!(true))).await, Ok("ada@corp.com"));
+    check("a member", &world.sign_in("1", &somebody(&json!(true))).await, Ok("ada@corp.com"));
 
     let log = Log::capture();
     let refusing = directory(403).await;
     let (world, _key, _file) = beside(&refusing, &rule).await;
-    let denied = world.sign_in("1", &somebody(json!(true))).await;
+    let denied = world.sign_in("1", &somebody(&json!(true))).await;
     assert_eq!(denied.unwrap_err().status, 403);
     assert!(log.text().contains("groups"), "{}", log.text());
     let (world, _key, _file) = beside(&refusing, &[]).await;
-    assert_eq!(world.sign_in("1", &somebody(json!(true))).await.unwrap().groups, None);
+    assert_eq!(world.sign_in("1", &somebody(&json!(true))).await.unwrap().groups, None);
 }

@@ -81,7 +81,7 @@ fn of(tenant: &str) -> Value {
     json!({"tid": tenant, "oid": "0a-1", "preferred_username": "ada@corp.com", "email": "ada@corp.com", "ver": "2.0"})
 }
 
-fn with(mut claims: Value, more: Value) -> Value {
+fn with(mut claims: Value, more: &Value) -> Value {
     claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     claims
 }
@@ -96,7 +96,7 @@ async fn only_allowed_tenants_sign_in_and_the_object_id_is_the_user() {
             ("s1", of(PERSONAL), Err((403, PERSONAL))),
             ("s1", of("../organizations"), Err((403, ""))),
             ("s1", of(OURS), Ok("0a-1")),
-            ("s2", with(of(PARTNER), json!({"oid": "0a-2"})), Ok("0a-2")),
+            ("s2", with(of(PARTNER), &json!({"oid": "0a-2"})), Ok("0a-2")),
             // A guest has no address, or one that says where it is from.
             ("s3", json!({"tid": OURS, "oid": "0a-3", "upn": "eve_evil.example#EXT#@corp.com"}), Ok("0a-3")),
             ("s4", json!({"tid": OURS, "email": "ada@corp.com"}), Err((403, "oid"))),
@@ -153,10 +153,10 @@ async fn an_address_names_the_user_only_when_its_domain_is_verified() {
         (json!(1), Ok("ada@corp.com")),
         (json!("1"), Ok("ada@corp.com")),
     ] {
-        let claims = with(of(OURS), json!({"xms_edov": edov}));
+        let claims = with(of(OURS), &json!({"xms_edov": edov}));
         check(&edov.to_string(), &world.sign_in("s1", &claims).await, expected);
     }
-    let foreign = with(of(FOREIGN), json!({"xms_edov": true}));
+    let foreign = with(of(FOREIGN), &json!({"xms_edov": true}));
     check("another tenant", &world.sign_in("s1", &foreign).await, Err((403, FOREIGN)));
 }
 
@@ -221,12 +221,12 @@ fn endpoint(graph: &Upstream) -> String {
 async fn too_many_groups_are_asked_for_at_graph() {
     let graph = graph().await;
     let world = COMMON.with(&[("groups_endpoint", &endpoint(&graph))]).await;
-    let few = world.groups("s1", &with(of(OURS), json!({"groups": ["g-1"]}))).await;
+    let few = world.groups("s1", &with(of(OURS), &json!({"groups": ["g-1"]}))).await;
     assert_eq!(few.as_deref(), Some("g-1"));
     graph.nothing();
     for overage in OVERAGE {
         let overage: Value = serde_json::from_str(overage).unwrap();
-        let groups = world.groups("s1", &with(of(OURS), overage)).await;
+        let groups = world.groups("s1", &with(of(OURS), &overage)).await;
         assert_eq!(groups.as_deref(), Some("g-1,g-2,g-3,g-4"));
         assert_eq!(graph.take().len(), 3);
     }
@@ -255,8 +255,8 @@ async fn without_graph_rules_about_groups_let_nobody_in() {
         for (rule, status) in [(("allow.claims.groups", "g-1"), Some(403)), (("log.filter", "info"), None)] {
             let world = COMMON.with(&[("groups_endpoint", &endpoint(&graph)), rule]).await;
             // What the token lists besides is not all there is.
-            let overage = with(serde_json::from_str(OVERAGE[0]).unwrap(), json!({"groups": ["g-1"]}));
-            match (world.sign_in("s1", &with(of(OURS), overage)).await, status) {
+            let overage = with(serde_json::from_str(OVERAGE[0]).unwrap(), &json!({"groups": ["g-1"]}));
+            match (world.sign_in("s1", &with(of(OURS), &overage)).await, status) {
                 (Err(refused), Some(status)) => assert_eq!(refused.status, status, "{case}"),
                 (Ok(told), None) => assert_eq!(told.groups, None, "{case}"),
                 (found, _) => panic!("{case}: {found:?}"),
