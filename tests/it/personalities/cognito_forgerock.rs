@@ -52,7 +52,9 @@ async fn cognitos_verified_address_may_be_text() {
     let world = COGNITO.with(&[("user_claim", "email")]).await;
     world.provider().faults().id_tokens(|_, claims| without(claims, &["email", "email_verified"]));
     let address = |verified: bool| json!({"email": "ada@corp.com", "email_verified": verified});
-    world.signs_in(&[("9f1c", address(false), Err((403, "email"))), ("9f1c", address(true), Ok("ada@corp.com"))]).await;
+    world
+        .signs_in(&[("9f1c", address(false), Err((403, "E-mail"))), ("9f1c", address(true), Ok("ada@corp.com"))])
+        .await;
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ async fn facebooks_identifier_is_the_user_with_an_address_or_without() {
 async fn facebooks_address_is_not_a_user() {
     let me = json!({"id": "10158", "name": "Ada", "email": "ada@example.com"});
     let world = facebook(&graph((200, me)).await, &[("user_claim", "email")]).await;
-    check("email", &sign_in(&world, &[("code", "good")]).await, Err((403, "email")));
+    check("email", &sign_in(&world, &[("code", "good")]).await, Err((403, "E-mail")));
 }
 
 /// T-131: errors are objects of Facebook's own.
@@ -239,6 +239,15 @@ async fn githubs_groups_are_organisations_and_teams() {
     assert_eq!(told.groups.as_deref(), Some("acme,emca,acme/core,emca/core"));
     let paths: Vec<String> = hub.take().iter().map(|request: &Received| request.path().to_owned()).collect();
     assert_eq!(paths.iter().filter(|path| path.ends_with("orgs")).count(), 2, "{paths:?}");
+}
+
+/// A profile is what an ID token is elsewhere: what has to be in it has to be in it.
+#[tokio::test]
+async fn githubs_profile_has_what_is_required() {
+    for (required, expected) in [("Organization", Err((403, ""))), ("User", Ok("583231")), ("Bot,User", Ok("583231"))] {
+        let world = github(&hub(None).await, &[("required_claims.type", required)]).await;
+        check(required, &sign_in(&world, &[("code", "good")]).await, expected);
+    }
 }
 
 #[tokio::test]

@@ -39,9 +39,9 @@ async fn a_verified_address_is_the_user() {
     let world = GOOGLE.world().await;
     world
         .signs_in(&[
-            ("1", somebody(&json!(false)), Err((403, "email"))),
-            ("1", somebody(&json!(null)), Err((403, "email"))),
-            ("1", json!({}), Err((403, "email"))),
+            ("1", somebody(&json!(false)), Err((403, "E-mail"))),
+            ("1", somebody(&json!(null)), Err((403, "E-mail"))),
+            ("1", json!({}), Err((403, "`email`"))),
             ("1", somebody(&json!(true)), Ok("ada@corp.com")),
             ("2", json!({"email": "bob@gmail.com", "email_verified": true}), Ok("bob@gmail.com")),
         ])

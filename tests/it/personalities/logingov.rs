@@ -64,10 +64,10 @@ async fn another_key_is_refused() {
     let known = Key::rsa(KeyProof::Assertion);
     let other = Key::rsa(KeyProof::Assertion).pair.serialize_pem();
     let world = LOGINGOV.with_key(&known, &[("client_key", &other)]).await;
-    check("another key", &world.sign_in(SUB, &ada()).await, Err((502, "invalid_client")));
+    check("another key", &world.sign_in(SUB, &ada()).await, Err((502, "does not accept this site as its client")));
     let world = self::world(&[("user_claim", "email")]).await;
     let unverified = json!({"email": "ada@example.gov", "email_verified": false});
-    world.signs_in(&[(SUB, unverified, Err((403, "email"))), (SUB, ada(), Ok("ada@example.gov"))]).await;
+    world.signs_in(&[(SUB, unverified, Err((403, "E-mail"))), (SUB, ada(), Ok("ada@example.gov"))]).await;
 }
 
 #[tokio::test]

@@ -43,8 +43,8 @@ async fn pingfederates_mail_is_the_address() {
     world
         .signs_in(&[
             ("ada", ada(), Ok("ada@corp.com")),
-            ("ada", json!({"email": "ada@corp.com", "email_verified": false}), Err((403, "email"))),
-            ("ada", json!({}), Err((403, "email"))),
+            ("ada", json!({"email": "ada@corp.com", "email_verified": false}), Err((403, "E-mail"))),
+            ("ada", json!({}), Err((403, "`email`"))),
         ])
         .await;
 }

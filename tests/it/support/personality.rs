@@ -192,11 +192,11 @@ impl World {
     pub async fn told(&self, browser: &mut Browser, back: &Answer) -> Result<Told, Refused> {
         if back.status != 303 {
             assert!(self.gate.upstream.take().is_empty());
-            return Err(Refused { status: back.status.as_u16(), page: back.text() });
+            return Err(Refused { status: back.status.as_u16(), page: main_of(back) });
         }
         let answer = browser.get(&self.url("/")).await;
         if answer.status != 200 {
-            return Err(Refused { status: answer.status.as_u16(), page: answer.text() });
+            return Err(Refused { status: answer.status.as_u16(), page: main_of(&answer) });
         }
         let request = self.gate.upstream.take_one();
         let user = request.one("x-user").expect("an X-User");
@@ -242,6 +242,12 @@ impl World {
     pub fn asked(&self, endpoint: Endpoint) -> usize {
         self.provider().requests(endpoint)
     }
+}
+
+/// What a page says, without what stands around it.
+fn main_of(answer: &Answer) -> String {
+    let text = answer.text();
+    text.split_once("<main").map_or(&*text, |(_, main)| main).to_owned()
 }
 
 /// Compares what was found with what was expected.
