@@ -15,7 +15,7 @@ const FACEBOOK: Personality = Personality { kind: "facebook", path: "", behaves:
 const GITHUB: Personality = Personality { kind: "github", path: "", behaves: |_| {}, settings: &[] };
 
 /// The gateway, with the endpoints of `api` instead of the real ones.
-async fn facebook(graph: &Upstream, more: &[(&str, &str)]) -> World {
+pub async fn facebook(graph: &Upstream, more: &[(&str, &str)]) -> World {
     let at = |path: &str| format!("{}{path}", graph.url());
     let settings = [
         ("authorization_endpoint", at("/dialog/oauth")),
@@ -27,10 +27,13 @@ async fn facebook(graph: &Upstream, more: &[(&str, &str)]) -> World {
 }
 
 /// Facebook's Graph for somebody with this profile.
-async fn graph(me: (u16, Value)) -> Upstream {
+pub async fn graph(me: (u16, Value)) -> Upstream {
     let key = hmac::Key::new(hmac::HMAC_SHA256, CLIENT_SECRET.as_bytes());
     let proof: String = hmac::sign(&key, b"EAAG").as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     api(move |request| match request.path() {
+        "/oauth/access_token" if request.parameter("client_secret").as_deref() != Some(CLIENT_SECRET) => {
+            (400, wrong("Error validating client secret.", "OAuthException", 1))
+        }
         "/oauth/access_token" => match request.parameter("code").as_deref() {
             Some("good") => (200, json!({"access_token": "EAAG", "token_type": "bearer", "expires_in": 5_183_944})),
             _ => (400, wrong("This authorization code has been used.", "OAuthException", 100)),
@@ -132,7 +135,7 @@ async fn stays(world: &World) {
     assert_eq!(Browser::new().get(left.as_str()).await.status, 200);
 }
 
-async fn github(hub: &Upstream, more: &[(&str, &str)]) -> World {
+pub async fn github(hub: &Upstream, more: &[(&str, &str)]) -> World {
     let at = |path: &str| format!("{}{path}", hub.url());
     let settings = [
         ("authorization_endpoint", at("/login/oauth/authorize")),
@@ -153,7 +156,7 @@ fn addresses() -> Value {
 }
 
 /// GitHub: form-encoded tokens, errors under 200, lists in pages. `broken` is a path that is refused.
-async fn hub(broken: Option<&'static str>) -> Upstream {
+pub async fn hub(broken: Option<&'static str>) -> Upstream {
     hub_with(broken, addresses()).await
 }
 
@@ -169,6 +172,8 @@ async fn hub_with(broken: Option<&'static str>, addresses: Value) -> Upstream {
             return (403, vec![], json!({"message": "Resource not accessible by integration"}).to_string());
         }
         if request.path() == "/login/oauth/access_token" {
+            // Credentials are parameters, in its documentation.
+            assert_eq!(request.parameter("client_secret").as_deref(), Some(CLIENT_SECRET));
             return match request.parameter("code").as_deref() {
                 Some("good") => form("access_token=gho_x&scope=read%3Auser%2Cuser%3Aemail&token_type=bearer"),
                 _ => form("error=bad_verification_code&error_description=The+code+passed+is+incorrect+or+expired."),

@@ -30,7 +30,7 @@ fn google(provider: &Provider) {
     });
 }
 
-fn somebody(verified: &Value) -> Value {
+pub fn somebody(verified: &Value) -> Value {
     json!({"email": "ada@corp.com", "email_verified": verified, "hd": "corp.com"})
 }
 
@@ -97,7 +97,7 @@ async fn there_is_no_logout_at_google() {
 }
 
 /// A directory that knows Ada's groups, on two pages; `status` is what it answers.
-async fn directory(status: u16) -> Upstream {
+pub async fn directory(status: u16) -> Upstream {
     api(move |request| match request.path() {
         "/token" => {
             let grant = request.parameter("grant_type");
@@ -122,7 +122,7 @@ async fn directory(status: u16) -> Upstream {
 }
 
 /// The gateway with a service account in that directory.
-async fn beside(directory: &Upstream, more: &[(&str, &str)]) -> (World, rcgen::KeyPair, tempfile::NamedTempFile) {
+pub async fn beside(directory: &Upstream, more: &[(&str, &str)]) -> (World, rcgen::KeyPair, tempfile::NamedTempFile) {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
     let account = json!({
         "type": "service_account",

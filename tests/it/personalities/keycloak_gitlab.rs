@@ -10,7 +10,7 @@ use crate::support::{
     personality::{Personality, check, parameter},
 };
 
-const KEYCLOAK: Personality =
+pub const KEYCLOAK: Personality =
     Personality { kind: "keycloak", path: "/realms/acme", behaves: keycloak, settings: &[("issuer", "ISSUER")] };
 
 fn keycloak(provider: &Provider) {

@@ -117,14 +117,14 @@ fn apple(provider: &Provider) {
     });
 }
 
-async fn apples() -> World {
+pub async fn apples() -> World {
     let audience = "https://appleid.apple.com".to_owned();
     let key = Key::ec(KeyProof::MintedSecret { team: "TEAM123456".to_owned(), audience });
     APPLE.start(Some(PUBLIC), Some(&key), &[]).await
 }
 
 /// Up to the page with the form that goes back.
-async fn answered(world: &World, browser: &mut Browser, claims: &Value) -> Answer {
+pub async fn answered(world: &World, browser: &mut Browser, claims: &Value) -> Answer {
     let page = browser.reach_provider(&world.url("/")).await;
     let answer = browser.decide(&page, &someone(SUB, &claims.to_string())).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -190,6 +190,24 @@ async fn a_posted_answer_is_for_the_browser_that_asked() {
         assert!(back.status.is_client_error() || back.status == 502, "{case}: {back:?}");
         assert!(!one.cookies_for("app.example.com:443").contains("__Host-doorward="), "{case}");
     }
+}
+
+/// On plain http, which is for this machine only, no cookie can come along; the answer goes on as a link, which brings the other one.
+#[tokio::test]
+async fn a_posted_answer_goes_on_as_a_link_where_there_is_no_tls() {
+    let audience = "https://appleid.apple.com".to_owned();
+    let key = Key::ec(KeyProof::MintedSecret { team: "TEAM123456".to_owned(), audience });
+    let world = APPLE.with_key(&key, &[]).await;
+    let mut browser = world.browser();
+    let (action, fields) = answered(&world, &mut browser, &json!({})).await.form();
+    let on = browser.post_across(&action, &fields).await;
+    assert_eq!(on.status, 303, "{on:?}");
+    assert!(!on.location().contains("victim"), "what is not needed stays behind: {on:?}");
+    let back = browser.get(&on.location()).await;
+    check("over http", &world.told(&mut browser, &back).await, Ok(SUB));
+    let mut other = world.browser();
+    let back = other.get(&on.location()).await;
+    assert!(world.told(&mut other, &back).await.is_err(), "for the browser that asked only");
 }
 
 /// Only this provider's login cookie goes along from other sites, and only over TLS.

@@ -42,7 +42,7 @@ fn logingov(provider: &Provider) {
     faults.userinfos(|claims| without(claims, &["groups", "preferred_username", "name"]));
 }
 
-async fn world(more: &[(&str, &str)]) -> World {
+pub async fn world(more: &[(&str, &str)]) -> World {
     LOGINGOV.with_key(&Key::rsa(KeyProof::Assertion), more).await
 }
 

@@ -11,7 +11,7 @@ use crate::support::{
     personality::{Expected, Key, Personality, check, parameter},
 };
 
-const OURS: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+pub const OURS: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 const PARTNER: &str = "cccccccc-0000-4000-8000-000000000001";
 /// Why somebody of another tenant is turned away, in whose page no tenant is named.
 const NOT_HERE: Expected = Err((403, "Not for this account"));
@@ -20,7 +20,7 @@ const FOREIGN: &str = "eeeeeeee-0000-4000-8000-00000000000e";
 const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 /// For every organisation, of which two are let in.
-const COMMON: Personality = Personality {
+pub const COMMON: Personality = Personality {
     kind: "microsoft",
     path: "/common/v2.0",
     behaves: entra,
@@ -133,6 +133,16 @@ async fn issuer_and_tenant_fit_together() {
     }
 }
 
+/// Each of Microsoft's words stands for many, and the list is what counts.
+#[tokio::test]
+async fn every_word_for_many_tenants_needs_the_list() {
+    for word in ["organizations", "consumers"] {
+        let world = COMMON.with(&[("tenant", word), ("allowed_tenants", PERSONAL)]).await;
+        check(word, &world.sign_in("s1", &of(OURS)).await, NOT_HERE);
+        check(word, &world.sign_in("s1", &of(PERSONAL)).await, Ok("0a-1"));
+    }
+}
+
 #[tokio::test]
 async fn a_single_tenant_is_an_issuer_like_any_other() {
     let world = SINGLE.world().await;
@@ -195,7 +205,7 @@ const OVERAGE: [&str; 2] = [
 ];
 
 /// Graph with three pages of groups.
-async fn graph() -> Upstream {
+pub async fn graph() -> Upstream {
     let graph = Upstream::start().await;
     let origin = graph.url();
     graph.replies(move |request| {
@@ -214,7 +224,7 @@ async fn graph() -> Upstream {
     graph
 }
 
-fn endpoint(graph: &Upstream) -> String {
+pub fn endpoint(graph: &Upstream) -> String {
     format!("{}/v1.0/me/transitiveMemberOf?$select=id&$top=100", graph.url())
 }
 

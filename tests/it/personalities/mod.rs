@@ -14,6 +14,7 @@ mod logingov;
 mod microsoft;
 mod oddities;
 mod ping;
+mod secrets;
 
 use doorward::dev::provider::JsonObject;
 use serde_json::Value;
