@@ -56,8 +56,11 @@ enum Command {
     /// Print the effective configuration, secrets masked, and where each value came from
     Config {
         /// Print its JSON Schema instead
-        #[arg(long)]
+        #[arg(long, conflicts_with = "explain")]
         schema: bool,
+        /// Print one provider instead, providers.NAME, and why its kind has each key as it is
+        #[arg(long, value_name = "KEY")]
+        explain: Option<String>,
     },
     /// Print a new session key
     Key,
@@ -71,8 +74,15 @@ fn main() -> ExitCode {
         Command::Serve => serve(&cli.config),
         Command::Dev => develop(&cli.config),
         Command::Check { online } => check(&cli.config, online),
-        Command::Config { schema: true } => say(config::schema()),
-        Command::Config { schema: false } => match load(&cli.config) {
+        Command::Config { schema: true, .. } => say(config::schema()),
+        Command::Config { explain: Some(key), .. } => match config::explain(&sources(&cli.config), &key) {
+            Ok(explained) => say(explained),
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::Config { explain: None, .. } => match load(&cli.config) {
             Ok(loaded) => say(loaded.effective()),
             Err(code) => code,
         },
@@ -150,6 +160,9 @@ fn check(args: &ConfigArgs, online: bool) -> ExitCode {
     };
     for warning in &loaded.warnings {
         println!("warning: {warning}");
+    }
+    for line in loaded.kept() {
+        println!("{line}");
     }
     if !online {
         println!("The configuration is fine.");

@@ -8,6 +8,8 @@ from .signin import Browser
 from .table import heading, table, target
 
 _CONNECTIONS = 5000
+# A connection is idle once it has been so for a while; programs may use that while to give back what they do not need.
+_IDLE_SECONDS = 10
 
 
 def measure(world, clients):
@@ -56,5 +58,5 @@ def _grown(program, path, cookie):
 
 
 def _settled(program):
-    time.sleep(1)
+    time.sleep(_IDLE_SECONDS)
     return resident(program.pid)

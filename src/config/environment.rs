@@ -57,6 +57,9 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.replace('.', "__").replace('-', "_").to_uppercase())
 }
 
+/// The tables whose names are headers.
+const NAMES_OF_HEADERS: [&[&str]; 3] = [&["headers", "claims"], &["headers", "formats"], &["secret_headers"]];
+
 struct Names<'a> {
     whole: &'a Shape,
     file: &'a Layer,
@@ -108,7 +111,7 @@ impl Names<'_> {
         match known {
             Some(known) => known.clone(),
             // A header with `_` is not what anybody means, and much software drops it.
-            None if path == ["headers", "claims"] => name.replace('_', "-"),
+            None if NAMES_OF_HEADERS.iter().any(|table| path == *table) => name.replace('_', "-"),
             None => name.to_owned(),
         }
     }
@@ -181,6 +184,8 @@ mod tests {
             ("PROVIDERS__BIG_CORP__CLIENT_ID", "providers.Big-Corp.client_id"),
             ("PROVIDERS__GOOGLE__AUTHORIZATION_PARAMETERS__PROMPT", "providers.google.authorization_parameters.prompt"),
             ("HEADERS__CLAIMS__X_EMAIL", "headers.claims.x-email"),
+            ("HEADERS__FORMATS__X_GROUPS__LIST", "headers.formats.x-groups.list"),
+            ("SECRET_HEADERS__X_PROXY_SECRET__VALUE_FILE", "secret_headers.x-proxy-secret.value_file"),
             ("HEADERS__CLAIMS__X_ODD", "headers.claims.X_Odd"),
             ("ALLOW__CLAIMS__GROUPS", "allow.claims.groups"),
             ("ALLOW__CLAIMS__URN_ROLES", "allow.claims.urn-Roles"),

@@ -49,6 +49,12 @@ pub(super) fn authorities(path: &Path) -> Result<Vec<u8>, String> {
     Ok(pem)
 }
 
+/// The first certificate of the PEM file at `path`.
+pub(super) fn first_certificate(path: &Path) -> Result<CertificateDer<'static>, String> {
+    let first = certificates(&shown(path), &pem(path)?)?.into_iter().next();
+    first.ok_or_else(|| format!("names {}, which holds no PEM certificate", shown(path)))
+}
+
 /// Says what is wrong with the PEM file at `path` as a certificate chain.
 pub(super) fn check_certificates(path: &Path) -> Result<(), String> {
     certificates(&shown(path), &pem(path)?).map(|_| ())

@@ -1,14 +1,20 @@
 //! What is known about each kind of provider: `config/providers.toml`, as a layer below what the operator wrote.
 //!
-//! Differences between providers are data. Every kind builds on `oidc`; a key that a kind does not name is `oidc`'s.
+//! Differences between providers are data. Every kind builds on `oidc`; a key that a kind does not name is `oidc`'s. The comment above
+//! a key there says why it is so, and is shown to whoever asks.
+//!
+//! `{tenant}` in a kind's table is replaced by the key `tenant`. Where that is one of the kind's `shared_tenants`, the issuer is each
+//! tenant's own: `{tenantid}` stands for it, and the metadata is found at the shared address.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use figment::value::{Dict, Value};
+use toml_edit::DocumentMut;
 
 use super::{
     layer::Layer,
     problems::{Place, Problem},
+    provider::values::Tenant,
     shape::dotted,
 };
 
@@ -17,10 +23,16 @@ const TEXT: &str = include_str!("../../config/providers.toml");
 /// The kind that all others build on, and what a provider is whose name is no kind.
 const BASE: &str = "oidc";
 
+/// What stands in a kind's table for the tenant that the operator names.
+pub(super) const TENANT: &str = "{tenant}";
+
+/// What stands in an issuer for the tenant that a token names.
+pub(super) const TOKENS_TENANT: &str = "{tenantid}";
+
 /// What follows from the kinds of the providers that `written` (the later wins) speaks of.
 pub(super) fn layer(written: &[&Layer], problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::default();
-    let kinds = match Layer::from_toml(TEXT, |_| Place::BuiltIn("providers.toml".to_owned())) {
+    let kinds = match read() {
         Ok(kinds) => kinds,
         Err(problem) => {
             problems.push(problem);
@@ -30,9 +42,10 @@ pub(super) fn layer(written: &[&Layer], problems: &mut Vec<Problem>) -> Layer {
     for name in
         written.iter().filter_map(|layer| layer.table(["providers"])).flat_map(Dict::keys).collect::<BTreeSet<_>>()
     {
-        let given =
-            written.iter().rev().find_map(|layer| Some((layer, layer.table(["providers", name])?.get("kind")?)));
-        let kind = match given.map(|(layer, kind)| (layer, kind.as_str())) {
+        let given = |key: &str| {
+            written.iter().rev().find_map(|layer| Some((layer, layer.table(["providers", name])?.get(key)?)))
+        };
+        let kind = match given("kind").map(|(layer, kind)| (layer, kind.as_str())) {
             Some((_, Some(kind))) if kinds.table([kind]).is_some() => kind,
             Some((layer, Some(_))) => {
                 let key = dotted(&dotted("providers", name), "kind");
@@ -46,15 +59,39 @@ pub(super) fn layer(written: &[&Layer], problems: &mut Vec<Problem>) -> Layer {
             None if kinds.table([name.as_str()]).is_some() => name,
             None => BASE,
         };
-        for (key, (value, place)) in of(kind, name, &kinds) {
-            layer.insert(&["providers".to_owned(), name.clone(), key], value, Place::BuiltIn(place));
+        let tenant = given("tenant").and_then(|(_, tenant)| tenant.as_str()).and_then(Tenant::read);
+        for (key, (value, place)) in of(kind, name, tenant.as_ref(), &kinds) {
+            insert(&mut layer, &["providers".to_owned(), name.clone(), key], value, &place);
         }
     }
     layer
 }
 
+fn read() -> Result<Layer, Problem> {
+    Layer::from_toml(TEXT, |_| Place::BuiltIn("providers.toml".to_owned()))
+}
+
+/// Key by key, so that each has its place.
+fn insert(layer: &mut Layer, path: &[String], value: Value, place: &str) {
+    match value {
+        Value::Dict(_, inner) => {
+            for (name, value) in inner {
+                insert(layer, &[path, &[name]].concat(), value, place);
+            }
+        }
+        value @ (Value::String(..)
+        | Value::Char(..)
+        | Value::Bool(..)
+        | Value::Num(..)
+        | Value::Empty(..)
+        | Value::Array(..)) => {
+            layer.insert(path, value, Place::BuiltIn(place.to_owned()));
+        }
+    }
+}
+
 /// What a provider of this kind and name is told, and why.
-fn of(kind: &str, name: &str, kinds: &Layer) -> BTreeMap<String, (Value, String)> {
+fn of(kind: &str, name: &str, tenant: Option<&Tenant>, kinds: &Layer) -> BTreeMap<String, (Value, String)> {
     let mut of = BTreeMap::from([
         ("kind".to_owned(), (Value::from(kind), "default".to_owned())),
         ("display_name".to_owned(), (Value::from(capitalised(name)), "from its name".to_owned())),
@@ -67,7 +104,75 @@ fn of(kind: &str, name: &str, kinds: &Layer) -> BTreeMap<String, (Value, String)
     if kind != BASE {
         add(kind, format!("kind {kind}"));
     }
+    if let Some(Tenant(tenant)) = tenant {
+        put_tenant(&mut of, tenant);
+    }
     of
+}
+
+fn put_tenant(of: &mut BTreeMap<String, (Value, String)>, tenant: &str) {
+    let list = of.get("shared_tenants").and_then(|(value, _)| value.as_array()).unwrap_or_default();
+    let is_shared = list.iter().any(|shared| shared.as_str() == Some(tenant));
+    let replace = |value: &Value, with: &str| value.as_str().map(|text| Value::from(text.replace(TENANT, with)));
+    if is_shared && let Some((issuer, why)) = of.get("issuer").cloned() {
+        if let Some(metadata) = issuer.as_str().map(|issuer| format!("{issuer}/.well-known/openid-configuration")) {
+            of.insert("discovery_url".to_owned(), (Value::from(metadata), why.clone()));
+        }
+        if let Some(issuer) = replace(&issuer, TOKENS_TENANT) {
+            of.insert("issuer".to_owned(), (issuer, why));
+        }
+    }
+    for (value, _) in of.values_mut() {
+        if let Some(replaced) = replace(value, tenant) {
+            *value = replaced;
+        }
+    }
+}
+
+/// Whether providers of this kind are divided into tenants.
+pub(super) fn has_tenants(kind: &str) -> bool {
+    let issuer = read().ok().and_then(|kinds| kinds.table([kind])?.get("issuer")?.as_str().map(str::to_owned));
+    issuer.is_some_and(|issuer| issuer.contains(TENANT))
+}
+
+/// Why `key` (dotted) of this kind is as it is: the comment above it, on one line. The kind's own table comes first, then that of `oidc`.
+pub(super) fn why(kind: &str, key: &str) -> Option<String> {
+    let document: DocumentMut = TEXT.parse().ok()?;
+    [kind, BASE].into_iter().find_map(|kind| {
+        let (tables, last) = match key.rsplit_once('.') {
+            Some((tables, last)) => (tables.split('.').collect(), last),
+            None => (Vec::new(), key),
+        };
+        let table = document.get(kind)?.as_table_like()?;
+        let table = tables.into_iter().try_fold(table, |table, name| table.get(name)?.as_table_like())?;
+        let above = table.key(last)?.leaf_decor().prefix()?.as_str()?;
+        // Only what stands directly above: a blank line ends it.
+        let lines: Vec<_> = above.lines().rev().take_while(|line| line.starts_with('#')).collect();
+        let text: Vec<_> = lines.into_iter().rev().map(|line| line.trim_start_matches('#').trim()).collect();
+        (!text.is_empty()).then(|| text.join(" "))
+    })
+}
+
+/// Every kind there is.
+#[cfg(test)]
+pub(super) fn names() -> Vec<String> {
+    read().ok().unwrap().dict.keys().cloned().collect()
+}
+
+/// The keys that a kind's own table has, dotted.
+#[cfg(test)]
+pub(super) fn keys(kind: &str) -> Vec<String> {
+    fn add(table: &Dict, path: &str, keys: &mut Vec<String>) {
+        for (name, value) in table {
+            match value.as_dict() {
+                Some(inner) => add(inner, &dotted(path, name), keys),
+                None => keys.push(dotted(path, name)),
+            }
+        }
+    }
+    let (kinds, mut keys) = (read().ok().unwrap(), Vec::new());
+    add(kinds.table([kind]).unwrap(), "", &mut keys);
+    keys
 }
 
 fn capitalised(name: &str) -> String {

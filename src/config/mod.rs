@@ -9,10 +9,13 @@ mod addresses;
 mod environment;
 mod explain;
 mod files;
+mod formats;
 mod kinds;
 mod layer;
 mod leaf;
+mod presets;
 mod problems;
+mod provider;
 mod raw;
 mod resolve;
 mod shape;
@@ -67,6 +70,27 @@ impl Loaded {
     pub fn effective(&self) -> &str {
         &self.effective
     }
+
+    /// For each provider, a line that says what sessions keep of its claims.
+    pub fn kept(&self) -> impl Iterator<Item = String> {
+        self.settings.providers.iter().map(explain::kept)
+    }
+}
+
+/// Why nothing can be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// Only providers are explained, and this is none.
+    #[error("`{asked}` is no provider; known are {known}")]
+    Unknown {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        known: String,
+    },
 }
 
 /// Reads and resolves a configuration.
@@ -74,6 +98,35 @@ impl Loaded {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let Read { shape, said, merged, settings, warnings } = read(sources)?;
+    Ok(Loaded { settings, warnings, effective: explain::effective(&merged, &shape, &said.layers) })
+}
+
+/// One provider of a configuration, `providers.NAME`, as TOML: each value with where it came from, and above those that follow from its kind why
+/// the kind has them so. Secrets are masked.
+///
+/// # Errors
+/// The configuration is wrong, or has no such provider.
+pub fn explain(sources: &Sources, asked: &str) -> Result<String, ExplainError> {
+    let Read { shape, said, merged, settings, .. } = read(sources)?;
+    let explained =
+        asked.strip_prefix("providers.").and_then(|name| explain::provider(name, &merged, &shape, &said.layers));
+    explained.ok_or_else(|| {
+        let known = settings.providers.iter().map(|provider| format!("`providers.{}`", provider.name));
+        ExplainError::Unknown { asked: asked.escape_debug().to_string(), known: known.collect::<Vec<_>>().join(", ") }
+    })
+}
+
+/// A configuration without problems, and what it was read from.
+struct Read {
+    shape: Shape,
+    said: sources::Said,
+    merged: Dict,
+    settings: Settings,
+    warnings: Vec<String>,
+}
+
+fn read(sources: &Sources) -> Result<Read, Problems> {
     let shape = Shape::whole();
     let said = sources.read(&shape);
     let figment = said.layers.iter().fold(Figment::new(), Figment::merge);
@@ -83,8 +136,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         Problems::new(said.problems.iter().cloned().chain([unforeseen]).collect())
     })?;
     let (settings, warnings) = resolve::resolve(raw, &said).map_err(Problems::new)?;
-    let merged: Dict = figment.extract().unwrap_or_default();
-    Ok(Loaded { settings, warnings, effective: explain::effective(&merged, &shape, &said.layers) })
+    let merged = figment.extract().unwrap_or_default();
+    Ok(Read { shape, said, merged, settings, warnings })
 }
 
 /// The JSON Schema of a configuration file, for editors.

@@ -1,4 +1,4 @@
-//! What may be written: one struct per table, one field per key.
+//! What may be written: one struct per table, one field per key. Providers have so many that they stand in `provider`.
 //!
 //! The descriptions here are the schema's, which editors show. The schema in turn is what keys are known by, so a key
 //! is added here, in `config/defaults.toml` and in `docs/configuration.md`; a test compares the three.
@@ -6,20 +6,21 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use http::HeaderName;
-use jsonwebtoken::Algorithm;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    addresses::{AdminListen, Issuer, ProviderUrl, RouteHost, TrustedPeer, Upstream as UpstreamUrl},
+    addresses::{AdminListen, RouteHost, TrustedPeer, Upstream as UpstreamUrl},
+    formats::{ClaimSource, Separator},
     leaf::{Given, Size},
-    values::{EmailDomain, LogFilter, Scope, Store},
+    presets::Preset,
+    provider::Provider,
+    values::{EmailDomain, LogFilter, Store},
 };
 use crate::{
-    gateway::settings::PathPrefix,
+    gateway::settings::{Encoding, ListForm, PathPrefix, TooLong},
     identity::UserId,
     origin::Origin,
-    providers::{ClientAuth, UserinfoMode},
     secret::Secret,
     server::Listen,
     telemetry::Format,
@@ -42,6 +43,8 @@ pub(super) struct Raw {
     /// Who may use that application; without it, whoever has signed in.
     #[schemars(with = "Allow")]
     pub(super) allow: Option<Allow>,
+    /// Headers by whose value that application knows that a request comes from here, each by its name.
+    pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     /// Which application serves which host and path, when there is more than one. The longest path wins.
     pub(super) routes: Vec<Route>,
     /// Peers whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, ranges, or `unix`.
@@ -88,47 +91,25 @@ pub(super) struct Route {
     pub(super) upstream: Given<UpstreamUrl>,
     /// Whether everybody may use it without signing in. The application is told nothing about them.
     pub(super) anonymous: Given<bool>,
+    /// The providers whose sessions count here; without it, all.
+    pub(super) providers: Given<Vec<String>>,
+    /// The header that carries the user identifier here; without it, `headers.user`.
+    pub(super) user_header: Given<HeaderName>,
+    /// Headers by whose value the application knows that a request comes from here, each by its name.
+    pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     /// Who may use it; without it, whoever has signed in.
     #[schemars(with = "Allow")]
     pub(super) allow: Option<Allow>,
 }
 
-/// One provider, and us as its client.
+/// A header whose value only the application and the gateway know.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Provider {
-    /// What kind of provider it is; without it, its name when that is a known kind, else `oidc`.
-    pub(super) kind: Given<String>,
-    /// What people read on the button.
-    pub(super) display_name: Given<String>,
-    /// The issuer identifier, exactly as the provider writes it.
-    pub(super) issuer: Given<Issuer>,
-    /// Where its metadata is, when that is not below the issuer.
-    pub(super) discovery_url: Given<ProviderUrl>,
-    /// Our identifier there.
-    pub(super) client_id: Given<String>,
-    /// Our secret there; a public client has none.
-    pub(super) client_secret: Given<Secret<String>>,
-    /// A file that holds the client secret.
-    pub(super) client_secret_file: Given<PathBuf>,
-    /// How the secret is presented; without it, as the provider's metadata offers, Basic first.
-    pub(super) client_auth: Given<ClientAuth>,
-    /// What is asked for at a sign-in. `openid` is always among it.
-    pub(super) scopes: Given<Vec<Scope>>,
-    /// Further parameters of the authorization request, for example `prompt = "select_account"`.
-    pub(super) authorization_parameters: BTreeMap<String, Given<String>>,
-    /// The claim that names the user.
-    pub(super) user_claim: Given<String>,
-    /// When the userinfo endpoint is asked.
-    pub(super) userinfo: Given<UserinfoMode>,
-    /// Signature algorithms that are accepted.
-    pub(super) algorithms: Given<Vec<Algorithm>>,
-    /// PEM certificates to trust for this provider instead of the system's.
-    pub(super) ca_file: Given<PathBuf>,
-    /// Accept plain http although the provider is not on this machine. Everybody on the way can then sign in as anybody.
-    pub(super) insecure_http: Given<bool>,
-    /// Let an e-mail address that the provider has not verified name the user. Whoever can type it in there can then be that user.
-    pub(super) insecure_unverified_email: Given<bool>,
+pub(super) struct SecretHeader {
+    /// The value.
+    pub(super) value: Given<Secret<String>>,
+    /// A file that holds the value.
+    pub(super) value_file: Given<PathBuf>,
 }
 
 /// Sessions and logins under way.
@@ -159,10 +140,32 @@ pub(super) struct Session {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Headers {
+    /// Names of headers that applications know from elsewhere. Every other key here wins.
+    pub(super) preset: Given<Preset>,
     /// The header that carries the user identifier.
     pub(super) user: Given<HeaderName>,
-    /// Further headers, each from the claim it names.
-    pub(super) claims: BTreeMap<String, Given<String>>,
+    /// How that identifier is written.
+    pub(super) user_encoding: Given<Encoding>,
+    /// Further headers, each from the claim it names; `false` for one of the preset's that is not to be sent.
+    pub(super) claims: BTreeMap<String, Given<ClaimSource>>,
+    /// How claims are written into those headers, by the header's name.
+    pub(super) formats: BTreeMap<String, HeaderFormat>,
+}
+
+/// How a claim is written into its header.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HeaderFormat {
+    /// How a list is written: its values joined, or a JSON array. With it, a single value is a list of one.
+    pub(super) list: Given<ListForm>,
+    /// The sign between joined values; where a value holds it or `\`, a `\` stands before that.
+    pub(super) separator: Given<Separator>,
+    /// How the text is carried.
+    pub(super) encoding: Given<Encoding>,
+    /// The most bytes that are sent.
+    pub(super) max_bytes: Given<Size>,
+    /// What happens when it would be more: no header, or no request.
+    pub(super) too_long: Given<TooLong>,
 }
 
 /// TLS towards callers.

@@ -159,9 +159,10 @@ pub(super) fn nearest<'a>(
     whole: &[String],
 ) -> String {
     let distance = |key: &str| strsim::damerau_levenshtein(&name.to_lowercase(), key.rsplit('.').next().unwrap_or(key));
-    // A neighbour is as good as a key elsewhere that is two letters nearer.
+    // A neighbour is as good as a key elsewhere that is two letters nearer; one in a table with a name of its own, three.
     let siblings = siblings.map(|sibling| (distance(sibling), dotted(path, sibling)));
-    let elsewhere = whole.iter().filter(|key| !key.ends_with("NAME")).map(|key| (distance(key) + 2, key.clone()));
+    let elsewhere = whole.iter().filter(|key| !key.ends_with("NAME"));
+    let elsewhere = elsewhere.map(|key| (distance(key) + 2 + usize::from(key.contains("NAME")), key.clone()));
     siblings.chain(elsewhere).min().map(|(_, key)| key).unwrap_or_default()
 }
 

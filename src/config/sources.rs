@@ -12,6 +12,7 @@ use figment::value::Value;
 use super::{
     environment, files, kinds,
     layer::Layer,
+    presets,
     problems::{Place, Problem},
     shape::Shape,
 };
@@ -89,7 +90,8 @@ impl Sources {
         let environment = environment::layer(&self.environment, shape, &file, &mut problems);
         let flags = self.flags(shape, &mut problems);
         let kinds = kinds::layer(&[&file, &environment, &flags], &mut problems);
-        Said { layers: vec![defaults, kinds, file, environment, flags], is_whole, problems }
+        let preset = presets::layer(&[&file, &environment, &flags], &mut problems);
+        Said { layers: vec![defaults, preset, kinds, file, environment, flags], is_whole, problems }
     }
 
     fn file(&self) -> Result<Layer, Problem> {

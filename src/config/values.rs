@@ -110,8 +110,12 @@ impl Leaf for Algorithm {
     }
 }
 
-const CLIENT_AUTH: [(&str, ClientAuth); 2] =
-    [("client_secret_basic", ClientAuth::Basic), ("client_secret_post", ClientAuth::Post)];
+const CLIENT_AUTH: [(&str, ClientAuth); 4] = [
+    ("client_secret_basic", ClientAuth::Basic),
+    ("client_secret_post", ClientAuth::Post),
+    ("private_key_jwt", ClientAuth::PrivateKeyJwt),
+    ("minted_secret", ClientAuth::MintedSecret),
+];
 
 impl Leaf for ClientAuth {
     fn parse(value: &Value) -> Result<Self, String> {

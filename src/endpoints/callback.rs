@@ -1,18 +1,20 @@
 //! `/callback/NAME`: the provider sends the browser back. Everything that can be refused without asking anybody is refused first.
+//!
+//! Of a posted form only what a query may hold is read too: what a provider adds (`user` at Apple) is signed by nobody.
 
 use http::{Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tracing::info;
 use url::form_urlencoded;
 
-use super::{BadForm, EndpointError, Endpoints, Visit, form, redirect};
+use super::{BadForm, EndpointError, Endpoints, Visit, form, redirect, returns_by};
 use crate::{
     body::Body,
     identity::Identity,
     origin::ReturnTo,
     providers::{Provider, SignInError, SignedIn},
     secret::Secret,
-    sessions::{LoginStateError, ProviderSessionTag, ResumedLogin, Session, SessionId, SubjectTag},
+    sessions::{LoginStateError, ProviderSessionTag, ResumedLogin, ReturnsBy, Session, SessionId, SubjectTag},
 };
 
 /// What the provider sends along, each at most once (RFC 6749 §4.1.2, RFC 9207 §2).
@@ -50,10 +52,11 @@ impl Endpoints {
         let parameters = Parameters::parse(posted.as_deref().or(visit.query).unwrap_or_default())?;
 
         // RFC 6749 §10.12: the answer belongs to a question that this browser asked, of this provider, lately.
-        let login = self.sessions.resume_login(visit.headers, parameters.state.expose(), provider.tag(), visit.now);
+        let (state, returns) = (parameters.state.expose(), returns_by(provider));
+        let login = self.sessions.resume_login(visit.headers, state, provider.tag(), returns, visit.now);
         let login = match login {
             Ok(login) => login,
-            Err(LoginStateError::NoCookie { .. }) if posted.is_some() => {
+            Err(LoginStateError::NoCookie { .. }) if posted.is_some() && !self.brings_cookie(returns) => {
                 return Ok(self.as_query(provider, &parameters));
             }
             Err(error) => return after_stray_login(visit, error),
@@ -69,7 +72,7 @@ impl Endpoints {
         let code = parameters.code.ok_or(BadForm::Missing("code"))?;
         // A second time, by the back button or a reload: whoever is signed in by now just goes on (T-047).
         if !self.sessions.use_once(&login, visit.now) {
-            return self.after_replay(visit, login);
+            return if posted.is_some() { Ok(seen_from_there(&login)) } else { self.after_replay(visit, login) };
         }
 
         let signed_in = provider.sign_in(&code, parameters.iss.as_deref(), &login.verifier, &login.nonce).await;
@@ -85,8 +88,14 @@ impl Endpoints {
         }
     }
 
+    /// Whether the login cookie comes along with what a provider's site posts.
+    fn brings_cookie(&self, returns: ReturnsBy) -> bool {
+        returns == ReturnsBy::Form && self.origin.is_https()
+    }
+
     /// A form that the provider's page posts comes without our cookies: `SameSite=Lax` sends them with safe methods only (RFC 6265bis
-    /// §5.6.7.1). The same answer as a query brings them; a browser that has none ends at the page that says so.
+    /// §5.6.7.1). The same answer as a query brings them; a browser that has none ends at the page that says so. Only where a provider is known
+    /// to answer by forms, and over TLS, there is a cookie that comes along: then no code has to go into a URL.
     fn as_query(&self, provider: &Provider, parameters: &Parameters) -> Response<Body> {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("state", parameters.state.expose());
@@ -113,8 +122,8 @@ impl Endpoints {
             id: SessionId::random(),
             identity: Identity { user: signed_in.user, claims: signed_in.claims },
             provider: provider.tag(),
-            subject: SubjectTag::of(provider.issuer(), &signed_in.subject),
-            provider_session: signed_in.provider_session.map(|sid| ProviderSessionTag::of(provider.issuer(), &sid)),
+            subject: SubjectTag::of(&signed_in.issuer, &signed_in.subject),
+            provider_session: signed_in.provider_session.map(|sid| ProviderSessionTag::of(&signed_in.issuer, &sid)),
             signed_in: visit.now,
             seen: visit.now,
         };
@@ -141,6 +150,11 @@ impl Endpoints {
     fn signed_in_since(&self, visit: &Visit<'_>, login: &ResumedLogin) -> bool {
         visit.session.is_some_and(|session| session.signed_in >= login.started)
     }
+}
+
+/// A posted form brings no session cookie, so whether somebody is signed in shows only where the login was to lead (T-047).
+fn seen_from_there(login: &ResumedLogin) -> Response<Body> {
+    redirect(StatusCode::SEE_OTHER, login.return_to.as_str())
 }
 
 /// A login of ours, but not of this browser's cookie. Two tabs began at once and only one cookie stayed: then the place it wanted to go is where

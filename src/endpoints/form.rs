@@ -1,4 +1,4 @@
-//! Parameters that strangers send: queries, and the form of a posted callback.
+//! Parameters that strangers send: queries, and posted forms.
 
 use std::borrow::Cow;
 
@@ -19,6 +19,9 @@ pub enum BadForm {
     /// A parameter that has to be there.
     #[error("the parameter “{0}” is missing")]
     Missing(&'static str),
+    /// Two parameters of which only one can be meant.
+    #[error("the parameters “{0}” and “{1}” do not go together")]
+    Conflict(&'static str, &'static str),
     /// A body that is not `application/x-www-form-urlencoded`.
     #[error("the body is not a form")]
     NotAForm,

@@ -32,6 +32,12 @@ impl Links {
         self.login(return_to).with("provider", provider.as_str())
     }
 
+    /// Where the page of providers sends its form; the fields are the parameters.
+    #[must_use]
+    pub fn login_form(&self) -> Href {
+        self.href("/login")
+    }
+
     /// Where a session ends; the page behind it offers to sign in again and go to `return_to`.
     #[must_use]
     pub fn logout(&self, return_to: &ReturnTo) -> Href {

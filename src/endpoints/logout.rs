@@ -20,7 +20,7 @@ impl Endpoints {
         let asked = form::one(visit.query.unwrap_or_default(), "rd")?;
         let return_to = asked.map_or_else(ReturnTo::root, |asked| ReturnTo::parse(&asked, &self.origin));
         let Some(session) = visit.session else {
-            return Ok(self.leave(self.links.signed_out(&return_to).as_str()));
+            return Ok(self.leave(visit, self.links.signed_out(&return_to).as_str()));
         };
         // The gateway takes no session for one whose provider it does not know.
         let provider = self.providers.by_tag(session.provider).ok_or(EndpointError::UnknownProvider)?;
@@ -37,9 +37,11 @@ impl Endpoints {
         self.sessions.revoke(session, visit.now);
         info!(provider.name = %provider.name(), at_provider = at_provider.is_some(), "Signed out");
         match at_provider {
-            Some(url) => Ok(self.leave(url.as_str())),
+            Some(url) => Ok(self.leave(visit, url.as_str())),
             // Its own session goes on, and people should know.
-            None => Ok(self.leave(self.links.signed_out(&return_to).with("at", provider.name().as_str()).as_str())),
+            None => {
+                Ok(self.leave(visit, self.links.signed_out(&return_to).with("at", provider.name().as_str()).as_str()))
+            }
         }
     }
 
@@ -55,11 +57,13 @@ impl Endpoints {
         }))
     }
 
-    /// On to `to`; both cookies go.
-    fn leave(&self, to: &str) -> Response<Body> {
+    /// On to `to`; our cookies go.
+    fn leave(&self, visit: &Visit<'_>, to: &str) -> Response<Body> {
         let mut response = redirect(StatusCode::SEE_OTHER, to);
         response.headers_mut().append(header::SET_COOKIE, self.sessions.clear());
-        response.headers_mut().append(header::SET_COOKIE, self.sessions.clear_login());
+        for cleared in self.sessions.clear_logins(visit.headers) {
+            response.headers_mut().append(header::SET_COOKIE, cleared);
+        }
         response
     }
 }

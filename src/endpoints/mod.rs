@@ -4,6 +4,7 @@
 //! error is decided in `gateway::reply`.
 
 mod callback;
+mod choosing;
 mod form;
 mod links;
 mod login;
@@ -20,8 +21,8 @@ use crate::{
     body::Body,
     clock::UnixTime,
     origin::{Origin, ReturnTo},
-    providers::{Providers, SignInError, Unavailable},
-    sessions::{LoginStateError, Session, Sessions, TooLarge},
+    providers::{Provider, Providers, SignInError, Unavailable},
+    sessions::{LoginStateError, ReturnsBy, Session, Sessions, TooLarge},
 };
 
 pub use form::BadForm;
@@ -147,7 +148,7 @@ impl Endpoints {
         }
     }
 
-    /// Answers `visit`; only a posted callback reads `body`.
+    /// Answers `visit`; only a posted callback or login reads `body`.
     ///
     /// # Errors
     /// [`EndpointError`].
@@ -156,11 +157,12 @@ impl Endpoints {
         let post = *visit.method == Method::POST;
         match visit.path {
             "/login" if read => self.login(&visit).await,
+            "/login" if post => self.login_form(&visit, body).await,
             "/logout" if read || post => self.logout(&visit),
             "/signed-out" if read => Ok(self.signed_out(&visit)),
             "/whoami" if read => self.whoami(&visit),
-            "/login" | "/signed-out" | "/whoami" => Err(EndpointError::MethodNotAllowed("GET, HEAD")),
-            "/logout" => Err(EndpointError::MethodNotAllowed("GET, HEAD, POST")),
+            "/signed-out" | "/whoami" => Err(EndpointError::MethodNotAllowed("GET, HEAD")),
+            "/login" | "/logout" => Err(EndpointError::MethodNotAllowed("GET, HEAD, POST")),
             path => match path.strip_prefix("/callback/") {
                 // Boxed: the exchange is rare and carries much; other requests should not make room for it.
                 Some(name) if *visit.method == Method::GET || post => Box::pin(self.callback(&visit, name, body)).await,
@@ -169,6 +171,11 @@ impl Endpoints {
             },
         }
     }
+}
+
+/// How `provider` sends browsers back.
+fn returns_by(provider: &Provider) -> ReturnsBy {
+    if provider.posts_answers() { ReturnsBy::Form } else { ReturnsBy::Link }
 }
 
 /// A redirect to `to`, one of our own paths or a parsed URL, that no cache keeps. `status` is 302 or 303.

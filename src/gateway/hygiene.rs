@@ -63,6 +63,9 @@ const BELIEVED: &[&str] = &[
     "x-remote-email",
     "x-remote-groups",
     "x-webauth-user",
+    "x-webauth-email",
+    "x-webauth-name",
+    "x-webauth-groups",
     "remote-user",
     "remote-email",
     "remote-groups",
@@ -78,7 +81,7 @@ const BELIEVED: &[&str] = &[
 ];
 
 impl Hygiene {
-    /// `identity` are the configured identity headers.
+    /// `identity` are the configured headers that only we may send: those that say who it is, and those that say it is us.
     #[must_use]
     pub(super) fn new<'a>(
         identity: impl Iterator<Item = &'a HeaderName>,
@@ -147,6 +150,12 @@ impl Clean {
     #[must_use]
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.parts.headers
+    }
+
+    /// The same, for what only we may say.
+    #[must_use]
+    pub(super) fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.parts.headers
     }
 
     /// The host asked for: lower case, without port and closing dot.

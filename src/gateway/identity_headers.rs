@@ -1,55 +1,86 @@
-//! Step 5: what the upstream is told about the caller. Relies on `hygiene` having removed every such header of the caller's own.
+//! Step 5: what the upstream is told about the caller, and by what it knows us. Relies on `hygiene` having removed every such header of the caller's own.
 
-use http::{HeaderMap, HeaderValue};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{authorise::Permit, settings::HeaderSettings};
-use crate::{identity::ClaimValue, sessions::Sessions};
+use http::{HeaderMap, HeaderName};
+use tracing::warn;
 
-/// Writes the identity headers of `permit` into `headers` and takes our own cookies out. On an anonymous route nobody is named.
-pub(super) fn apply(headers: &mut HeaderMap, permit: &Permit<'_>, settings: &HeaderSettings, sessions: &Sessions) {
-    sessions.strip(headers);
-    let Some(caller) = permit.caller() else { return };
-    // A UserId holds nothing a header cannot carry; were it otherwise, the application would be told nobody.
-    if let Ok(user) = HeaderValue::from_bytes(caller.identity.user.as_str().as_bytes()) {
-        headers.insert(settings.user.clone(), user);
+use super::{
+    authorise::Permit,
+    encoding::{self, Unsendable},
+    settings::{ClaimHeader, HeaderSettings, TooLong},
+};
+use crate::identity::Claims;
+
+/// The identity headers, as they are configured.
+#[derive(Debug)]
+pub(super) struct IdentityHeaders {
+    settings: HeaderSettings,
+    /// For each header of a claim whether the log has been told that it was left out.
+    is_told: Box<[AtomicBool]>,
+}
+
+/// A header that must not be left out does not fit.
+#[derive(Debug, thiserror::Error)]
+#[error("the header {header} cannot carry the claim `{claim}`: {why}")]
+pub(super) struct Withheld {
+    /// Its name.
+    pub(super) header: HeaderName,
+    claim: Box<str>,
+    why: Unsendable,
+}
+
+impl IdentityHeaders {
+    #[must_use]
+    pub(super) fn new(settings: &HeaderSettings) -> Self {
+        let is_told = settings.claims.iter().map(|_| AtomicBool::new(false)).collect();
+        Self { settings: settings.clone(), is_told }
     }
-    for claim in &settings.claims {
-        let value = caller.identity.claims.get(&claim.claim).and_then(header_value);
-        if let Some(value) = value {
-            headers.insert(claim.header.clone(), value);
+
+    /// Writes what `permit` says into `headers`. On an anonymous route nobody is named; that it comes from us is said there too.
+    ///
+    /// # Errors
+    /// [`Withheld`] where the configuration would rather refuse than leave a header out.
+    pub(super) fn apply(&self, headers: &mut HeaderMap, permit: &Permit<'_>) -> Result<(), Withheld> {
+        let route = permit.route();
+        for secret in &route.secret_headers {
+            headers.insert(secret.name.clone(), secret.value.clone());
         }
+        let Some(caller) = permit.caller() else { return Ok(()) };
+        // A UserId holds nothing a header cannot carry; were it otherwise, the application would be told nobody.
+        if let Some(user) = encoding::single(caller.identity.user.as_str(), self.settings.user_encoding) {
+            headers.insert(route.user_header.as_ref().unwrap_or(&self.settings.user).clone(), user);
+        }
+        for (header, is_told) in self.settings.claims.iter().zip(&self.is_told) {
+            add_claim(headers, &caller.identity.claims, header, is_told)?;
+        }
+        Ok(())
     }
 }
 
-/// A list becomes one line, its values separated by commas. A value that holds a comma or a control character could be read as another:
-/// then there is no header at all.
-fn header_value(value: &ClaimValue) -> Option<HeaderValue> {
-    let text = match value {
-        ClaimValue::One(value) => value.to_string(),
-        ClaimValue::Many(values) if values.is_empty() || values.iter().any(|value| value.contains(',')) => return None,
-        ClaimValue::Many(values) => values.join(","),
+fn add_claim(
+    headers: &mut HeaderMap,
+    claims: &Claims,
+    ClaimHeader { header, claim, format }: &ClaimHeader,
+    is_told: &AtomicBool,
+) -> Result<(), Withheld> {
+    let Some(value) = claims.get(claim) else { return Ok(()) };
+    let why = match encoding::claim(value, format) {
+        Ok(Some(value)) => {
+            headers.insert(header.clone(), value);
+            return Ok(());
+        }
+        Ok(None) => return Ok(()),
+        Err(why) => why,
     };
-    let fits = !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control);
-    fits.then(|| HeaderValue::from_bytes(text.as_bytes()).ok()).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_claim_that_could_be_misread_gets_no_header() {
-        let many = |values: &[&str]| ClaimValue::Many(values.iter().map(|&value| value.into()).collect());
-        for (value, header) in [
-            (ClaimValue::One("Ada Lovelace".into()), Some("Ada Lovelace")),
-            (many(&["staff", "admin"]), Some("staff,admin")),
-            (many(&["staff,admin"]), None),
-            (many(&[]), None),
-            (ClaimValue::One("a\r\nX-Admin: 1".into()), None),
-            (ClaimValue::One(" a".into()), None),
-            (ClaimValue::One("".into()), None),
-        ] {
-            assert_eq!(header_value(&value).as_ref().map(|v| v.to_str().unwrap()), header, "{value:?}");
+    if !is_told.swap(true, Ordering::Relaxed) {
+        // By the claim's name: what it holds is the person's. Once: it happens at each of their requests.
+        warn!(header = %header, claim = %claim, reason = %why, "A claim was not sent to the application; said once for each header");
+    }
+    match (format.too_long, why) {
+        (TooLong::Refuse, Unsendable::TooLong { .. }) => {
+            Err(Withheld { header: header.clone(), claim: claim.clone(), why })
         }
+        (TooLong::Omit, Unsendable::TooLong { .. }) | (_, Unsendable::NotCarried) => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod authorise;
+mod encoding;
 mod hygiene;
 mod identity_headers;
 mod peer;
@@ -28,6 +29,7 @@ use crate::{
     telemetry::Record,
 };
 use hygiene::{Clean, Hygiene};
+use identity_headers::IdentityHeaders;
 use reply::{Rejection, Replies};
 use route::{Destination, Table};
 use settings::Settings;
@@ -43,6 +45,7 @@ pub struct Gateway {
     routes: Table,
     sessions: Arc<Sessions>,
     providers: Arc<Providers>,
+    identity_headers: IdentityHeaders,
     endpoints: Endpoints,
     replies: Replies,
     settings: Settings,
@@ -80,13 +83,13 @@ impl Gateway {
         endpoints: Endpoints,
         clock: Clock,
     ) -> Result<Self, InvalidUpstream> {
-        let identity = settings.headers.claims.iter().map(|claim| &claim.header).chain([&settings.headers.user]);
         let trusted = settings.trusted_proxies.clone();
         Ok(Self {
-            hygiene: Hygiene::new(identity, trusted, &settings.origin, header_bytes),
+            hygiene: Hygiene::new(settings.own_headers(), trusted, &settings.origin, header_bytes),
             routes: Table::new(&settings, |url| Upstream::new(url, &settings.upstream, tls))?,
             sessions,
             providers,
+            identity_headers: IdentityHeaders::new(&settings.headers),
             replies: Replies::new(settings.origin.clone(), endpoints.links().clone(), Arc::clone(endpoints.pages())),
             endpoints,
             settings,
@@ -117,7 +120,8 @@ impl Gateway {
         let caller = authenticate::caller(&request, route, &self.sessions, &self.providers, now); // 3
         let permit = authorise::permit(route, caller)?; // 4
         let upgrade = request.upgrade();
-        let sending = upstream::send(request, &permit, &self.settings.headers, &self.sessions); // 5, 6
+        self.identity_headers.apply(request.headers_mut(), &permit)?; // 5
+        let sending = upstream::send(request, &permit, &self.sessions); // 6
         let response = sending.await.map_err(Rejection::Upstream)?;
         let mut response = if upgrade::is_switch(&response) {
             let idle = self.settings.upstream.tunnel_idle_timeout;

@@ -8,16 +8,17 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::{debug, error, warn};
 
-use super::{target::BadTarget, upstream::UpstreamError, wants::Wants};
+use super::{identity_headers::Withheld, target::BadTarget, upstream::UpstreamError, wants::Wants};
 use crate::{
     body::Body,
     endpoints::{
         self, EndpointError, Links,
-        pages::{self, Action, ErrorPage, Pages},
+        pages::{self, Action, ErrorPage, Href, Pages},
     },
+    identity::ProviderName,
     origin::{Origin, ReturnTo},
     policy::Denial,
-    providers::{Fault, SignInError, UserError},
+    providers::{Fault, IdTokenError, SignInError, UserError},
     sessions::LoginStateError,
     telemetry::causes,
 };
@@ -46,12 +47,15 @@ pub(super) enum Rejection {
     /// A path nobody configured.
     #[error("there is no route for this path")]
     NoRoute,
-    /// Nobody is signed in.
+    /// Nobody is signed in, or not at a provider that counts here; the one that does, where there is only one.
     #[error("nobody is signed in")]
-    NotSignedIn,
+    NotSignedIn(Option<ProviderName>),
     /// Somebody is, and policy says no.
     #[error("policy refused")]
     Forbidden(#[source] Denial),
+    /// What the application must be told does not fit into its header.
+    #[error(transparent)]
+    Withheld(#[from] Withheld),
     /// The application did not answer.
     #[error("the application did not answer")]
     Upstream(#[source] UpstreamError),
@@ -76,13 +80,16 @@ struct Told {
     advice: &'static str,
     /// Another try that may help, from the beginning.
     retry: Option<ReturnTo>,
+    /// The provider that other try has to be at.
+    provider: Option<ProviderName>,
     headers: Vec<(HeaderName, HeaderValue)>,
     fault: Fault,
 }
 
 impl Told {
     fn new(status: StatusCode, fault: Fault, title: &'static str, cause: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, title, cause: cause.into(), advice: CHECK, retry: None, headers: Vec::new(), fault }
+        let cause = cause.into();
+        Self { status, title, cause, advice: CHECK, retry: None, provider: None, headers: Vec::new(), fault }
     }
 
     fn advice(mut self, advice: &'static str) -> Self {
@@ -92,6 +99,11 @@ impl Told {
 
     fn retry(mut self, return_to: &ReturnTo) -> Self {
         self.retry = Some(return_to.clone());
+        self
+    }
+
+    fn at(mut self, provider: Option<&ProviderName>) -> Self {
+        self.provider = provider.cloned();
         self
     }
 
@@ -109,6 +121,7 @@ const CHECK: &str = "Check the address, or go back to where you came from.";
 const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the reference below to whoever runs this site.";
 const TELL_OPERATOR: &str = "Give the reference below to whoever runs this site: it leads to the details in the log.";
 const WAIT: &str = "Wait a moment and try again.";
+const OTHER_ACCOUNT: &str = "Sign in again, with another account if you have one.";
 
 impl Replies {
     /// Pages and links are the endpoints' own.
@@ -126,8 +139,8 @@ impl Replies {
         path_and_query: &str,
         request_id: &str,
     ) -> Response<Body> {
-        if let (Rejection::NotSignedIn, Wants::Navigation) = (rejection, wants) {
-            let login = self.links.login(&ReturnTo::parse(path_and_query, &self.origin));
+        if let (Rejection::NotSignedIn(provider), Wants::Navigation) = (rejection, wants) {
+            let login = self.login(provider.as_ref(), &ReturnTo::parse(path_and_query, &self.origin));
             return endpoints::redirect(StatusCode::FOUND, login.as_str());
         }
         let told = self.tell(rejection);
@@ -141,8 +154,16 @@ impl Replies {
         response
     }
 
+    fn login(&self, provider: Option<&ProviderName>, return_to: &ReturnTo) -> Href {
+        match provider {
+            Some(provider) => self.links.login_at(provider, return_to),
+            None => self.links.login(return_to),
+        }
+    }
+
     fn page(&self, told: &Told, request_id: &str) -> Response<Body> {
-        let retry = told.retry.as_ref().map(|to| Action { label: "Sign in again".into(), href: self.links.login(to) });
+        let retry = told.retry.as_ref().map(|to| self.login(told.provider.as_ref(), to));
+        let retry = retry.map(|href| Action { label: "Sign in again".into(), href });
         endpoints::page(self.pages.error(&ErrorPage {
             status: told.status,
             title: told.title.into(),
@@ -192,7 +213,7 @@ impl Replies {
             )
             .advice("Use the address without encoded slashes, dots or backslashes."),
             R::NoRoute => Told::new(S::NOT_FOUND, Fault::Caller, "Not found", "There is nothing at this address."),
-            R::NotSignedIn => not_signed_in(),
+            R::NotSignedIn(provider) => not_signed_in().at(provider.as_ref()),
             R::Forbidden(Denial::NoRuleFits) => Told::new(
                 S::FORBIDDEN,
                 Fault::Caller,
@@ -201,6 +222,16 @@ impl Replies {
             )
             .advice("Ask whoever runs this site for access, or sign in with another account.")
             .retry(&ReturnTo::root()),
+            // No 5xx: trying again does not help, and nobody else's requests are affected.
+            R::Withheld(withheld) => Told::new(
+                S::FORBIDDEN,
+                Fault::Caller,
+                "Too much to pass on",
+                format!("What this site must tell the application about your account does not fit ({}).", withheld.header),
+            )
+            .advice(
+                "Whoever runs this site can raise max_bytes of this header (headers.formats), or have the provider send less. Give them the reference below.",
+            ),
             R::Upstream(error) => upstream(error),
             R::Endpoint(error) => endpoint(error),
         }
@@ -306,7 +337,7 @@ fn endpoint(error: &EndpointError) -> Told {
             "Sign-in refused",
             "The sign-in was cancelled, or the provider does not let this account use this site (access_denied).",
         )
-        .advice("Sign in again, with another account if you have one.")
+        .advice(OTHER_ACCOUNT)
         .retry(return_to),
         E::ProviderRefused { code, return_to } => Told::new(
             S::BAD_GATEWAY,
@@ -403,15 +434,44 @@ fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
         )
         .advice("Verify the address at the provider, then sign in again.")
         .retry(return_to),
+        E::User(UserError::EmailDomain) => Told::new(
+            S::FORBIDDEN,
+            error.fault(),
+            "Not for this account",
+            "Only e-mail addresses of certain domains may sign in here, and this account's is of another one."
+                .to_owned(),
+        )
+        .advice(OTHER_ACCOUNT)
+        .retry(return_to),
+        // Which tenants may is for the log.
+        E::IdToken(IdTokenError::Tenant { .. }) => Told::new(
+            S::FORBIDDEN,
+            error.fault(),
+            "Not for this account",
+            "This account's organisation is none of those that may sign in here.".to_owned(),
+        )
+        .advice(OTHER_ACCOUNT)
+        .retry(return_to),
+        E::Required(_) | E::User(UserError::OtherDomain { .. }) => {
+            Told::new(S::FORBIDDEN, error.fault(), "Not for this account", format!("{}.", capital(&causes(error))))
+                .advice(OTHER_ACCOUNT)
+                .retry(return_to)
+        }
         E::User(_) => {
             Told::new(S::FORBIDDEN, error.fault(), "No usable user name", format!("{}.", capital(&causes(error))))
                 .advice(TELL_OPERATOR)
                 .retry(return_to)
         }
-        E::Misconfigured(_) => {
+        E::Misconfigured(_) | E::RequestRefused(_) | E::Signing(_) => {
             failed(format!("{provider} does not accept this site as its client.")).advice(TELL_OPERATOR)
         }
-        E::Exchange(_) | E::Refused(_) | E::Answer(_) | E::Signature(_) | E::IdToken(_) | E::Userinfo(_) => {
+        E::Push(_)
+        | E::Exchange(_)
+        | E::Refused(_)
+        | E::Answer(_)
+        | E::Signature(_)
+        | E::IdToken(_)
+        | E::Userinfo(_) => {
             failed(format!("What {provider} answered cannot be used: {}.", causes(error))).advice(TRY_AGAIN)
         }
     }

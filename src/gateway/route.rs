@@ -5,16 +5,17 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
 use url::Url;
 
 use super::{
     hygiene::Clean,
     reply::Rejection,
-    settings::{PathPrefix, RouteSettings, Settings},
+    settings::{PathPrefix, RouteSettings, SecretHeader, Settings},
     target,
     upstream::Upstream,
 };
-use crate::policy::Access;
+use crate::{identity::ProviderName, policy::Access};
 
 /// One route, ready to serve.
 #[derive(Debug)]
@@ -25,8 +26,37 @@ pub(super) struct Route {
     prefix: PathPrefix,
     /// Who may use it.
     pub(super) access: Access,
+    /// The providers whose sessions count; all when it is empty.
+    providers: Box<[ProviderName]>,
+    /// Carries the user identifier, when it is not the usual header.
+    pub(super) user_header: Option<HeaderName>,
+    /// Sent with every request.
+    pub(super) secret_headers: Box<[SecretHeader]>,
     /// The application behind it.
     pub(super) upstream: Upstream,
+}
+
+impl Route {
+    /// Whether sessions of every provider count here.
+    #[must_use]
+    pub(super) fn accepts_all(&self) -> bool {
+        self.providers.is_empty()
+    }
+
+    /// Whether a session that `provider` vouched for counts here.
+    #[must_use]
+    pub(super) fn accepts(&self, provider: &ProviderName) -> bool {
+        self.accepts_all() || self.providers.contains(provider)
+    }
+
+    /// Where to sign in for this route, when it leaves no choice.
+    #[must_use]
+    pub(super) fn only_provider(&self) -> Option<&ProviderName> {
+        match &*self.providers {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
 }
 
 /// Where a request leads.
@@ -54,12 +84,16 @@ impl Table {
     /// Those of `upstream`.
     pub(super) fn new<E>(settings: &Settings, upstream: impl Fn(&Url) -> Result<Upstream, E>) -> Result<Self, E> {
         let mut routes = Vec::with_capacity(settings.routes.len());
-        for RouteSettings { host, path, upstream: to, access } in &settings.routes {
+        for route in &settings.routes {
+            let RouteSettings { host, path, upstream: to, access, providers, user_header, secret_headers } = route;
             routes.push(Route {
                 name: format!("{}{}/", host.as_deref().unwrap_or("*"), path.as_str()).into(),
                 host: host.clone(),
                 prefix: path.clone(),
                 access: access.clone(),
+                providers: providers.clone(),
+                user_header: user_header.clone(),
+                secret_headers: secret_headers.clone(),
                 upstream: upstream(to)?,
             });
         }
@@ -133,6 +167,9 @@ mod tests {
             path: PathPrefix::parse(path).unwrap(),
             upstream: Url::parse("http://127.0.0.1:1").unwrap(),
             access,
+            providers: Box::default(),
+            user_header: None,
+            secret_headers: Box::default(),
         };
         let settings = super::super::settings::tests::settings(vec![
             route(None, "/", Access::SignedIn),

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{origin::Origin, policy::Access};
+use crate::{identity::ProviderName, origin::Origin, policy::Access};
 
 /// Everything the request path needs, resolved.
 #[derive(Clone, Debug)]
@@ -25,6 +25,18 @@ pub struct Settings {
     pub upstream: UpstreamLimits,
 }
 
+impl Settings {
+    /// Every header that nobody but us may send to an application, whichever route it is for.
+    pub(super) fn own_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let claims = self.headers.claims.iter().map(|claim| &claim.header);
+        let of_routes = self
+            .routes
+            .iter()
+            .flat_map(|route| route.user_header.iter().chain(route.secret_headers.iter().map(|secret| &secret.name)));
+        [&self.headers.user].into_iter().chain(claims).chain(of_routes)
+    }
+}
+
 /// One route as configured.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
@@ -36,6 +48,21 @@ pub struct RouteSettings {
     pub upstream: Url,
     /// Who may use it.
     pub access: Access,
+    /// The providers whose sessions count here; all when it is empty.
+    pub providers: Box<[ProviderName]>,
+    /// Carries the user identifier here, when it is not [`HeaderSettings::user`].
+    pub user_header: Option<HeaderName>,
+    /// Sent with every request, also where nobody is asked who they are.
+    pub secret_headers: Box<[SecretHeader]>,
+}
+
+/// A header by whose value an application knows that a request comes from us.
+#[derive(Clone, Debug)]
+pub struct SecretHeader {
+    /// Its name.
+    pub name: HeaderName,
+    /// Its value: sensitive, so that nothing prints it.
+    pub value: HeaderValue,
 }
 
 /// A path that stands for itself and everything below it, segment by segment: `/app` covers `/app` and `/app/x`, not
@@ -78,6 +105,8 @@ impl PathPrefix {
 pub struct HeaderSettings {
     /// Carries the user identifier: `X-User`.
     pub user: HeaderName,
+    /// How that is written.
+    pub user_encoding: Encoding,
     /// Further headers, each from a claim.
     pub claims: Vec<ClaimHeader>,
 }
@@ -89,6 +118,61 @@ pub struct ClaimHeader {
     pub header: HeaderName,
     /// The claim's name.
     pub claim: Box<str>,
+    /// How it is written.
+    pub format: ClaimFormat,
+}
+
+/// How a claim is written into its header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimFormat {
+    /// How a list is written. When it is said, the header holds a list even where the claim has a single value; otherwise that stays as it
+    /// is and lists are joined.
+    pub list: Option<ListForm>,
+    /// Between joined values; neither `\` nor a letter or digit.
+    pub separator: char,
+    /// How the text is carried.
+    pub encoding: Encoding,
+    /// The most that is sent, once it is encoded.
+    pub max_bytes: usize,
+    /// What happens when it is more.
+    pub too_long: TooLong,
+}
+
+impl Default for ClaimFormat {
+    fn default() -> Self {
+        Self { list: None, separator: ',', encoding: Encoding::Utf8, max_bytes: 4_096, too_long: TooLong::Omit }
+    }
+}
+
+/// How a list becomes one text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListForm {
+    /// Its values with a separator between them.
+    Joined,
+    /// A JSON array.
+    Json,
+}
+
+/// How a text becomes a header's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Utf8,
+    /// RFC 3986, all but the unreserved characters.
+    Percent,
+    /// Encoded-words where it is not ASCII.
+    Rfc2047,
+    /// Without padding.
+    Base64Url,
+}
+
+/// What happens to a claim that is longer than its header may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooLong {
+    /// There is no header.
+    Omit,
+    /// There is no request.
+    Refuse,
 }
 
 /// The peers whose `X-Forwarded-For`, `-Proto` and `-Host` count.
@@ -125,7 +209,11 @@ pub(super) mod tests {
             origin: Origin::parse("https://app.example.com").unwrap(),
             prefix: PathPrefix::parse("/_auth").unwrap(),
             routes,
-            headers: HeaderSettings { user: HeaderName::from_static("x-user"), claims: Vec::new() },
+            headers: HeaderSettings {
+                user: HeaderName::from_static("x-user"),
+                user_encoding: Encoding::Utf8,
+                claims: Vec::new(),
+            },
             trusted_proxies: TrustedProxies::default(),
             upstream: UpstreamLimits {
                 connect_timeout: second,

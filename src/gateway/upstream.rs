@@ -18,8 +18,7 @@ use url::Url;
 use super::{
     authorise::Permit,
     hygiene::{self, Clean},
-    identity_headers,
-    settings::{HeaderSettings, UpstreamLimits},
+    settings::UpstreamLimits,
 };
 use crate::{
     body::{Body, RequestBody},
@@ -92,7 +91,7 @@ impl Upstream {
     }
 }
 
-/// Sends `request` with the identity of `permit`; the future is the answer's head, whose body streams. It holds no request any more: what
+/// Sends `request` to the application of `permit`, without our own cookies; the future is the answer's head, whose body streams. It holds no request any more: what
 /// waits for an application should be small.
 ///
 /// # Errors
@@ -100,7 +99,6 @@ impl Upstream {
 pub(super) fn send(
     request: Clean,
     permit: &Permit<'_>,
-    headers: &HeaderSettings,
     sessions: &Sessions,
 ) -> impl Future<Output = Result<Answer, UpstreamError>> + use<> {
     let upstream = &permit.route().upstream;
@@ -115,8 +113,8 @@ pub(super) fn send(
     // Answered by hyper as soon as the body is asked for: an application that were asked too would be sent the body without having agreed.
     parts.headers.remove(header::EXPECT);
     merge_cookies(&mut parts.headers);
+    sessions.strip(&mut parts.headers);
     forwarded.apply(&mut parts.headers);
-    identity_headers::apply(&mut parts.headers, permit, headers, sessions);
     if wants_websocket {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -90,6 +90,13 @@ impl<S: Source> Cached<S> {
         }))
     }
 
+    /// The same with `value` at hand.
+    pub(super) fn holding(self, value: S::Value) -> Self {
+        let fetched = self.0.clock.now();
+        self.0.current.store(Some(Arc::new(Snapshot { value: Arc::new(value), fetched })));
+        self
+    }
+
     /// What is there, without asking anybody.
     pub(super) fn peek(&self) -> Option<Arc<S::Value>> {
         self.0.current.load().as_ref().map(|snapshot| Arc::clone(&snapshot.value))

@@ -2,8 +2,16 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::{
-    cached::Unavailable, claims::UserError, http::HttpError, id_token::IdTokenError, jws::JwsError, keys::KeyError,
+    cached::Unavailable,
+    claims::{RequiredClaim, UserError},
+    http::HttpError,
+    id_token::IdTokenError,
+    jws::JwsError,
+    keys::KeyError,
+    signing::SigningError,
 };
 
 /// Why metadata or keys could not be fetched.
@@ -82,6 +90,15 @@ pub enum SignInError {
     /// The callback's code cannot be one. Nobody was asked.
     #[error("the callback's code is empty, too long or not printable")]
     Code,
+    /// The authorization request could not be pushed (RFC 9126).
+    #[error("the endpoint for pushed authorization requests gave no usable answer")]
+    Push(#[source] HttpError),
+    /// The provider does not accept the pushed authorization request.
+    #[error("the provider refuses the authorization request (`{0}`)")]
+    RequestRefused(ErrorCode),
+    /// We cannot authenticate.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// Metadata or keys are not there.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -109,7 +126,10 @@ pub enum SignInError {
     /// The userinfo endpoint was needed and did not help.
     #[error("the userinfo endpoint did not answer as it should")]
     Userinfo(#[source] UserinfoError),
-    /// All is well, but the user claim names nobody.
+    /// The provider does not say of this person what `required_claims` asks for.
+    #[error("this account may not sign in here")]
+    Required(#[from] RequiredClaim),
+    /// All is well, but the user claim names nobody, or nobody who may sign in.
     #[error("the user cannot be named")]
     User(#[from] UserError),
 }
@@ -119,20 +139,46 @@ impl SignInError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Issuer(_) | Self::Code | Self::CodeSpent | Self::User(UserError::UnverifiedEmail) => Fault::Caller,
-            Self::Misconfigured(_) | Self::Userinfo(UserinfoError::NotOffered) => Fault::Ours,
+            Self::Issuer(_)
+            | Self::Code
+            | Self::CodeSpent
+            | Self::Required(_)
+            | Self::IdToken(IdTokenError::Tenant { .. })
+            | Self::User(UserError::UnverifiedEmail | UserError::EmailDomain | UserError::OtherDomain { .. }) => {
+                Fault::Caller
+            }
+            Self::Misconfigured(_)
+            | Self::RequestRefused(_)
+            | Self::Signing(_)
+            | Self::Userinfo(UserinfoError::NotOffered) => Fault::Ours,
             Self::Unavailable(_)
+            | Self::Push(_)
             | Self::Exchange(_)
             | Self::Refused(_)
             | Self::Answer(_)
             | Self::Signature(_)
-            | Self::IdToken(_)
+            | Self::IdToken(
+                IdTokenError::Issuer { .. }
+                | IdTokenError::Audience { .. }
+                | IdTokenError::AuthorizedParty { .. }
+                | IdTokenError::Missing(_)
+                | IdTokenError::Malformed(_)
+                | IdTokenError::Expired { .. }
+                | IdTokenError::NotYetValid { .. }
+                | IdTokenError::IssuedInTheFuture { .. }
+                | IdTokenError::SignedInTooLongAgo { .. }
+                | IdTokenError::Nonce
+                | IdTokenError::AccessTokenHash,
+            )
             | Self::Userinfo(
                 UserinfoError::Http(_)
+                | UserinfoError::Refused { .. }
                 | UserinfoError::NoAccessToken
-                | UserinfoError::Signed
+                | UserinfoError::Signature(_)
+                | UserinfoError::Claim(_)
                 | UserinfoError::NotJson
-                | UserinfoError::NoSubject
+                | UserinfoError::NoEmails
+                | UserinfoError::NoSubject(_)
                 | UserinfoError::Subject,
             )
             | Self::User(UserError::Missing { .. } | UserError::NotText { .. } | UserError::Invalid { .. }) => {
@@ -167,9 +213,15 @@ pub enum AnswerError {
     /// An answer without ID token: not OpenID Connect, or `openid` is not among the scopes.
     #[error("the token endpoint's answer has no ID token")]
     NoIdToken,
+    /// Without OpenID Connect everything depends on it.
+    #[error("the token endpoint's answer has no access token")]
+    NoAccessToken,
     /// The access token is not a bearer token.
     #[error("the token endpoint's answer has another token type than Bearer")]
     TokenType,
+    /// A pushed authorization request got no reference (RFC 9126 §2.2).
+    #[error("the answer to the pushed authorization request has no usable `request_uri`")]
+    NoRequestUri,
 }
 
 /// Why nothing in a token is believed.
@@ -195,15 +247,29 @@ pub enum UserinfoError {
     /// The token endpoint gave no access token, or one that no header can carry.
     #[error("there is no access token to ask it with")]
     NoAccessToken,
-    /// A JWT.
-    #[error("it answers with a JWT; only plain JSON is understood")]
-    Signed,
+    /// An error with a code of its own.
+    #[error("it answers with status {status} (`{code}`)")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// The code, or the kind of error.
+        code: ErrorCode,
+    },
+    /// A JWT that nothing vouches for (OpenID Connect Core §5.3.2).
+    #[error("it answers with a JWT that cannot be trusted")]
+    Signature(#[source] TokenError),
+    /// A JWT of somebody else, for somebody else, or of another time.
+    #[error("it answers with a JWT whose `{0}` does not fit")]
+    Claim(&'static str),
     /// Not a JSON object with unique names.
     #[error("it answers with something that is not a JSON object")]
     NotJson,
-    /// No `sub`, so nobody knows whom it speaks of (OpenID Connect Core §5.3.2).
-    #[error("its answer has no `sub`")]
-    NoSubject,
+    /// The list of e-mail addresses is none.
+    #[error("the e-mail endpoint answers with something that is not a list of addresses")]
+    NoEmails,
+    /// No `sub`, or what stands for it, so nobody knows whom it speaks of (OpenID Connect Core §5.3.2).
+    #[error("its answer has no usable `{0}`")]
+    NoSubject(Box<str>),
     /// Somebody else's `sub`.
     #[error("its answer is about another `sub` than the ID token")]
     Subject,
@@ -221,6 +287,12 @@ impl ErrorCode {
         let ok = (1..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
         Self(if ok { text } else { Self::UNREADABLE }.into())
+    }
+
+    /// The code in the member `error` of an answer: a text, or at Facebook an object whose `type` says most.
+    pub(super) fn of(error: Option<&Value>) -> Self {
+        let text = error.and_then(|error| error.as_str().or_else(|| error.get("type")?.as_str()));
+        Self::new(text.unwrap_or_default())
     }
 
     /// The code.

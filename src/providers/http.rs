@@ -4,9 +4,11 @@
 //! * An answer is held in memory, so it has a bound. Redirects are never followed: a provider that answers with one is
 //!   misconfigured, or somebody wants us to ask elsewhere.
 //! * Plain http is refused before a connection is opened, unless the host is loopback or the operator said otherwise.
+//! * Where browsers know the provider by another host than we do, the exchange of the two happens here and nowhere else: metadata,
+//!   links and what we sign keep the name that browsers use.
 //! * Errors say what class of thing went wrong, never what an answer contained: it may hold tokens.
 
-use std::{error::Error as StdError, future::Future, pin::Pin, time::Duration};
+use std::{error::Error as StdError, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -15,15 +17,15 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
 use rustls::RootCertStore;
 use tower::{BoxError, ServiceBuilder, ServiceExt, service_fn, timeout::error::Elapsed, util::BoxCloneSyncService};
-use url::Url;
+use url::{Origin, Url, form_urlencoded};
 
-use super::Limits;
+use super::{Limits, Settings};
 use crate::{
     origin::is_loopback,
     outgoing::{self, Connector},
+    secret::Secret,
 };
 
 /// An unused connection is closed after this long; logins are rare, and providers close theirs after a minute or so.
@@ -70,11 +72,83 @@ pub(super) struct Http {
     service: BoxCloneSyncService<Request<Full<Bytes>>, Response<Bytes>, BoxError>,
     limits: Limits,
     insecure_http: bool,
+    back_channel: Option<BackChannel>,
+}
+
+/// An origin that stands for the issuer's own in everything that is asked.
+#[derive(Clone, Debug)]
+struct BackChannel {
+    issuer: Origin,
+    instead: Url,
+}
+
+/// What is posted to an endpoint: parameters, and a credential beside them.
+#[derive(Debug, Default)]
+pub(super) struct Form {
+    fields: Vec<(Box<str>, Secret<String>)>,
+    authorization: Option<HeaderValue>,
+}
+
+/// The answer to a form.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) body: Bytes,
+    /// A 4xx that explains itself in JSON (RFC 6749 §5.2).
+    pub(super) is_refusal: bool,
+}
+
+impl Form {
+    /// Sets a parameter that occurs once, whoever sets it first.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        if !self.fields.iter().any(|(taken, _)| **taken == *name) {
+            self.fields.push((name.into(), Secret::new(value.to_owned())));
+        }
+    }
+
+    /// The `Authorization` field.
+    pub(super) fn authorize(&mut self, mut value: HeaderValue) {
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+    }
+
+    fn request(self, url: &Url) -> Result<Request<Bytes>, HttpError> {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(self.fields.iter().map(|(name, value)| (name, value.expose())));
+        let mut request = Request::post(url.as_str())
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Bytes::from(body.finish()))
+            .map_err(|_| HttpError::Url)?;
+        if let Some(authorization) = self.authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization);
+        }
+        Ok(request)
+    }
+}
+
+/// A request for `url` that presents `token` (RFC 6750 §2.1); `None` when no header can carry it.
+pub(super) fn bearer(url: &Url, token: &Secret<String>) -> Option<Request<Bytes>> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose())).ok()?;
+    value.set_sensitive(true);
+    Request::get(url.as_str()).header(header::AUTHORIZATION, value).body(Bytes::new()).ok()
+}
+
+impl BackChannel {
+    /// `url` where we reach it; path and query stay as they are.
+    fn apply(&self, url: &mut Url) {
+        if url.origin() != self.issuer {
+            return;
+        }
+        // From http or https to http or https: none of these can fail.
+        let _same_kind = url.set_scheme(self.instead.scheme());
+        let _has_host = url.set_host(self.instead.host_str());
+        let _has_host = url.set_port(self.instead.port());
+    }
 }
 
 impl Http {
     /// A client that believes `roots`, and only them.
-    pub(super) fn new(roots: RootCertStore, limits: Limits, insecure_http: bool) -> Result<Self, rustls::Error> {
+    pub(super) fn new(roots: RootCertStore, settings: &Settings) -> Result<Self, rustls::Error> {
+        let limits = settings.limits.clone();
         let client = client(roots, limits.timeout)?;
         let answer_bytes = limits.answer_bytes;
         let one = service_fn(move |request| whole(client.clone(), request, answer_bytes));
@@ -82,7 +156,10 @@ impl Http {
         let in_turn = ServiceBuilder::new().concurrency_limit(limits.concurrency.max(1)).service(one);
         let asked = service_fn(move |request| in_turn.clone().oneshot(request));
         let service = BoxCloneSyncService::new(ServiceBuilder::new().timeout(limits.timeout).service(asked));
-        Ok(Self { service, limits, insecure_http })
+        let issuer = Url::parse(&settings.issuer).ok().map(|issuer| issuer.origin());
+        let back_channel = settings.back_channel.clone().zip(issuer);
+        let back_channel = back_channel.map(|(instead, issuer)| BackChannel { issuer, instead });
+        Ok(Self { service, limits, insecure_http: settings.insecure_http, back_channel })
     }
 
     /// Whether `url` may be asked, or a browser sent there.
@@ -105,9 +182,26 @@ impl Http {
         }
     }
 
+    /// The answer to `form`. Its content type is not looked at: providers send JSON under many names, and the parser decides anyway.
+    pub(super) async fn post(&self, url: &Url, form: Form) -> Result<Reply, HttpError> {
+        let response = self.send(form.request(url)?).await?;
+        let status = response.status();
+        let body = response.into_body();
+        let is_refusal = status.is_client_error() && body.trim_ascii_start().starts_with(b"{");
+        if matches!(status, StatusCode::OK | StatusCode::CREATED) || is_refusal {
+            Ok(Reply { body, is_refusal })
+        } else {
+            Err(HttpError::Status(status.as_u16()))
+        }
+    }
+
     /// The answer to `request`, whatever its status unless it is a redirect.
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let url = Url::parse(&request.uri().to_string()).map_err(|_| HttpError::Url)?;
+    pub(super) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let mut url = Url::parse(&request.uri().to_string()).map_err(|_| HttpError::Url)?;
+        if let Some(back_channel) = &self.back_channel {
+            back_channel.apply(&mut url);
+            *request.uri_mut() = url.as_str().parse().map_err(|_| HttpError::Url)?;
+        }
         self.check(&url)?;
         let mut request = request.map(Full::new);
         let headers = request.headers_mut();
@@ -131,27 +225,6 @@ impl Http {
             return HttpError::TooLate(self.limits.timeout);
         }
         error.downcast::<HttpError>().map_or_else(|other| HttpError::Broken(innermost(&*other)), |error| *error)
-    }
-}
-
-/// openidconnect's way to the token endpoint. The content type is taken away, because providers send JSON under many
-/// names and the parser decides anyway; what is no answer of a token endpoint becomes an error here, with its status.
-impl<'c> AsyncHttpClient<'c> for Http {
-    type Error = HttpError;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async move {
-            let mut response = self.send(request.map(Bytes::from)).await?;
-            response.headers_mut().remove(header::CONTENT_TYPE);
-            let status = response.status();
-            let explained = status.is_client_error() && response.body().trim_ascii_start().starts_with(b"{");
-            if status == StatusCode::OK || explained {
-                Ok(response.map(|body| body.to_vec()))
-            } else {
-                Err(HttpError::Status(status.as_u16()))
-            }
-        })
     }
 }
 

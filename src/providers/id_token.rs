@@ -10,7 +10,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
-use super::error::printable;
+use super::{error::printable, settings::Tenants};
 use crate::clock::UnixTime;
 
 /// How far the provider's clock may be from ours, either way.
@@ -23,14 +23,32 @@ const LAST_SECOND: f64 = 253_402_300_799.0;
 /// What the claims are compared with.
 #[derive(Debug)]
 pub(super) struct Rules<'a> {
+    /// With `tenants`, [`TENANT`] in it and in the aliases stands for the token's tenant.
     pub(super) issuer: &'a str,
+    pub(super) aliases: &'a [String],
+    pub(super) tenants: Option<&'a Tenants>,
     pub(super) client_id: &'a str,
     /// What the authorization request carried.
     pub(super) nonce: &'a str,
+    /// Without it the nonce is compared only when it is there.
+    pub(super) needs_nonce: bool,
+    /// How long ago the person may have signed in at the provider.
+    pub(super) max_age: Option<Duration>,
     /// What the signature was made with: `at_hash` uses the same hash.
     pub(super) algorithm: Algorithm,
     /// What came beside the ID token.
     pub(super) access_token: Option<&'a str>,
+}
+
+/// What stands for the tenant in the issuer of a provider that serves many.
+const TENANT: &str = "{tenantid}";
+
+/// Whom an ID token is about: a subject is one only together with its issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct About<'a> {
+    /// As the token has it: the issuer, one of its aliases, or that of the tenant.
+    pub(super) issuer: &'a str,
+    pub(super) subject: &'a str,
 }
 
 /// Why an ID token signs nobody in. Where both sides are no secret, it holds both.
@@ -41,6 +59,14 @@ pub enum IdTokenError {
     Issuer {
         /// As configured.
         expected: Box<str>,
+        /// Made printable.
+        found: Box<str>,
+    },
+    /// Of a tenant whose people may not sign in here.
+    #[error("its tenant `{found}` is none of the allowed ones: {allowed}")]
+    Tenant {
+        /// As configured.
+        allowed: Box<str>,
         /// Made printable.
         found: Box<str>,
     },
@@ -90,6 +116,14 @@ pub enum IdTokenError {
         /// Our clock.
         now: UnixTime,
     },
+    /// The person signed in at the provider longer ago than `max_age` allows.
+    #[error("its person signed in there at {auth_time}, it is {now}")]
+    SignedInTooLongAgo {
+        /// `auth_time`.
+        auth_time: UnixTime,
+        /// Our clock.
+        now: UnixTime,
+    },
     /// It answers another login: replayed, or mixed up.
     #[error("its `nonce` is not the one of this login")]
     Nonce,
@@ -98,18 +132,15 @@ pub enum IdTokenError {
     AccessTokenHash,
 }
 
-/// The `sub` of an ID token that fits `rules` at `now`.
+/// Whom an ID token that fits `rules` at `now` is about.
 pub(super) fn check<'a>(
     claims: &'a Map<String, Value>,
     rules: &Rules<'_>,
     now: UnixTime,
-) -> Result<&'a str, IdTokenError> {
+) -> Result<About<'a>, IdTokenError> {
     use IdTokenError as E;
 
-    let issuer = text(claims, "iss")?.ok_or(E::Missing("iss"))?;
-    if issuer != rules.issuer {
-        return Err(E::Issuer { expected: rules.issuer.into(), found: printable(issuer) });
-    }
+    let issuer = issuer(claims, rules)?;
     audience(claims, rules.client_id)?;
 
     let latest = seconds(now.plus(LEEWAY));
@@ -126,9 +157,19 @@ pub(super) fn check<'a>(
         return Err(E::IssuedInTheFuture { iat: whole(iat), now });
     }
 
-    let nonce = text(claims, "nonce")?.ok_or(E::Missing("nonce"))?;
-    if !bool::from(nonce.as_bytes().ct_eq(rules.nonce.as_bytes())) {
-        return Err(E::Nonce);
+    if let Some(max_age) = rules.max_age {
+        // Core §3.1.2.1: required where it was asked for.
+        let auth_time = time(claims, "auth_time")?.ok_or(E::Missing("auth_time"))?;
+        if seconds(now) > auth_time + (max_age + LEEWAY).as_secs_f64() {
+            return Err(E::SignedInTooLongAgo { auth_time: whole(auth_time), now });
+        }
+    }
+
+    match text(claims, "nonce")? {
+        Some(nonce) if bool::from(nonce.as_bytes().ct_eq(rules.nonce.as_bytes())) => {}
+        Some(_) => return Err(E::Nonce),
+        None if rules.needs_nonce => return Err(E::Missing("nonce")),
+        None => {}
     }
     if let Some(at_hash) = text(claims, "at_hash")? {
         let expected = rules.access_token.and_then(|token| half_hash(token, rules.algorithm));
@@ -138,9 +179,37 @@ pub(super) fn check<'a>(
     }
     match text(claims, "sub")? {
         None => Err(E::Missing("sub")),
-        Some(subject) if (1..=MAX_SUBJECT).contains(&subject.len()) => Ok(subject),
+        Some(subject) if (1..=MAX_SUBJECT).contains(&subject.len()) => Ok(About { issuer, subject }),
         Some(_) => Err(E::Malformed("sub")),
     }
+}
+
+/// Core §3.1.3.7 (2): the token's issuer is ours, byte for byte. Where it has tenants, the issuer is that of the token's own tenant, and that
+/// tenant is one of ours: everybody can have a tenant, and says in it who its people are.
+fn issuer<'a>(claims: &'a Map<String, Value>, rules: &Rules<'_>) -> Result<&'a str, IdTokenError> {
+    let found = text(claims, "iss")?.ok_or(IdTokenError::Missing("iss"))?;
+    let tenant = match rules.tenants {
+        // Its name is the configuration's, so the error cannot hold it.
+        Some(tenants) => match claims.get(&*tenants.claim) {
+            Some(Value::String(tenant)) => Some((tenant.as_str(), tenants)),
+            Some(_) => return Err(IdTokenError::Malformed("tenant")),
+            None => return Err(IdTokenError::Missing("tenant")),
+        },
+        None => None,
+    };
+    let expected = |template: &str| match tenant {
+        Some((tenant, _)) => template.replace(TENANT, tenant),
+        None => template.to_owned(),
+    };
+    let known = std::iter::once(rules.issuer).chain(rules.aliases.iter().map(String::as_str));
+    if !known.map(expected).any(|expected| expected == found) {
+        return Err(IdTokenError::Issuer { expected: printable(&expected(rules.issuer)), found: printable(found) });
+    }
+    if let Some((tenant, tenants)) = tenant.filter(|(tenant, tenants)| !tenants.allowed.contains(*tenant)) {
+        let allowed = tenants.allowed.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
+        return Err(IdTokenError::Tenant { allowed: allowed.into(), found: printable(tenant) });
+    }
+    Ok(found)
 }
 
 /// Core §3.1.3.7 (3–5): we are among the audience, and where others are too, we are the one who asked for the token.
@@ -225,7 +294,17 @@ mod tests {
     const ISSUER: &str = "https://op.example/realm";
 
     fn rules() -> Rules<'static> {
-        Rules { issuer: ISSUER, client_id: "us", nonce: "n-0S6", algorithm: Algorithm::RS256, access_token: Some("at") }
+        Rules {
+            issuer: ISSUER,
+            aliases: &[],
+            tenants: None,
+            client_id: "us",
+            nonce: "n-0S6",
+            needs_nonce: true,
+            max_age: None,
+            algorithm: Algorithm::RS256,
+            access_token: Some("at"),
+        }
     }
 
     fn good() -> Map<String, Value> {
@@ -250,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_good_token_names_its_subject() {
-        assert_eq!(check(&good(), &rules(), NOW), Ok("248289761001"));
+        assert_eq!(check(&good(), &rules(), NOW), Ok(About { issuer: ISSUER, subject: "248289761001" }));
     }
 
     /// T-080.
@@ -269,6 +348,108 @@ mod tests {
         }
         assert_eq!(with("iss", None), Err(IdTokenError::Missing("iss")));
         assert_eq!(with("iss", Some(json!([ISSUER]))), Err(IdTokenError::Malformed("iss")));
+    }
+
+    /// T-080.
+    #[test]
+    fn an_alias_is_the_issuer_too_byte_for_byte() {
+        let aliases = ["accounts.example".to_owned(), "https://op.example/old".to_owned()];
+        let rules = Rules { aliases: &aliases, ..rules() };
+        for (iss, ok) in [
+            (ISSUER, true),
+            ("accounts.example", true),
+            ("https://op.example/old", true),
+            ("https://accounts.example", false),
+            ("https://op.example/old/", false),
+            ("", false),
+        ] {
+            let mut claims = good();
+            claims.insert("iss".into(), json!(iss));
+            let about = check(&claims, &rules, NOW);
+            assert_eq!(about.map(|about| about.issuer).ok(), ok.then_some(iss), "{iss}");
+        }
+        // Without tenants, braces are only braces.
+        assert!(with("iss", Some(json!("https://op.example/{tenantid}"))).is_err());
+    }
+
+    /// T-080, T-095: a token of another tenant is refused however well it is signed.
+    #[test]
+    fn the_issuer_is_that_of_an_allowed_tenant() {
+        use IdTokenError as E;
+        let tenants = Tenants { claim: "tid".into(), allowed: ["t-1".into(), "t-2".into()].into() };
+        let aliases = ["https://old.example/{tenantid}/".to_owned()];
+        let rules = Rules {
+            issuer: "https://op.example/{tenantid}/v2.0",
+            aliases: &aliases,
+            tenants: Some(&tenants),
+            ..rules()
+        };
+        let issuer = |expected: &str, found: &str| Err(E::Issuer { expected: expected.into(), found: found.into() });
+        for (iss, tid, answer) in [
+            ("https://op.example/t-1/v2.0", Some(json!("t-1")), Ok(())),
+            ("https://op.example/t-2/v2.0", Some(json!("t-2")), Ok(())),
+            ("https://old.example/t-1/", Some(json!("t-1")), Ok(())),
+            (
+                "https://op.example/t-1/v2.0",
+                Some(json!("t-2")),
+                issuer("https://op.example/t-2/v2.0", "https://op.example/t-1/v2.0"),
+            ),
+            (
+                "https://op.example/rogue/v2.0",
+                Some(json!("rogue")),
+                Err(E::Tenant { allowed: "t-1, t-2".into(), found: "rogue".into() }),
+            ),
+            (
+                "https://op.example/rogue/v2.0",
+                Some(json!("t-1")),
+                issuer("https://op.example/t-1/v2.0", "https://op.example/rogue/v2.0"),
+            ),
+            (
+                "https://op.example/{tenantid}/v2.0",
+                Some(json!("{tenantid}")),
+                Err(E::Tenant { allowed: "t-1, t-2".into(), found: "{tenantid}".into() }),
+            ),
+            (
+                "https://op.example//v2.0",
+                Some(json!("")),
+                Err(E::Tenant { allowed: "t-1, t-2".into(), found: "".into() }),
+            ),
+            ("https://op.example/t-1/v2.0", Some(json!(["t-1"])), Err(E::Malformed("tenant"))),
+            ("https://op.example/t-1/v2.0", Some(json!(null)), Err(E::Malformed("tenant"))),
+            ("https://op.example/t-1/v2.0", None, Err(E::Missing("tenant"))),
+        ] {
+            let mut claims = good();
+            claims.insert("iss".into(), json!(iss));
+            tid.clone().map(|tid| claims.insert("tid".into(), tid));
+            assert_eq!(check(&claims, &rules, NOW).map(|_| ()), answer, "{iss} {tid:?}");
+        }
+    }
+
+    #[test]
+    fn a_sign_in_there_can_be_too_long_ago() {
+        let rules = Rules { max_age: Some(Duration::from_secs(300)), ..rules() };
+        let now = NOW.0 as i64;
+        for (auth_time, answer) in [
+            (Some(json!(now)), Ok(())),
+            (Some(json!(now + 30)), Ok(())),
+            (Some(json!(now - 300)), Ok(())),
+            (Some(json!(now - 360)), Ok(())),
+            (
+                Some(json!(now - 361)),
+                Err(IdTokenError::SignedInTooLongAgo { auth_time: UnixTime(NOW.0 - 361), now: NOW }),
+            ),
+            (Some(json!(0)), Err(IdTokenError::SignedInTooLongAgo { auth_time: UnixTime(0), now: NOW })),
+            (Some(json!("now")), Err(IdTokenError::Malformed("auth_time"))),
+            (Some(json!(1e300)), Err(IdTokenError::Malformed("auth_time"))),
+            (Some(json!(-1)), Err(IdTokenError::Malformed("auth_time"))),
+            (None, Err(IdTokenError::Missing("auth_time"))),
+        ] {
+            let mut claims = good();
+            auth_time.clone().map(|time| claims.insert("auth_time".into(), time));
+            assert_eq!(check(&claims, &rules, NOW).map(|_| ()), answer, "{auth_time:?}");
+        }
+        // Whoever did not ask for it does not look at it.
+        assert_eq!(with("auth_time", Some(json!("never"))), Ok(()));
     }
 
     /// T-079.
@@ -385,6 +566,23 @@ mod tests {
             (None, Err(IdTokenError::Missing("nonce"))),
         ] {
             assert_eq!(with("nonce", nonce.clone()), answer, "{nonce:?}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_that_may_be_absent_is_still_compared() {
+        let rules = Rules { needs_nonce: false, ..rules() };
+        for (nonce, answer) in [
+            (None, Ok(())),
+            (Some(json!("n-0S6")), Ok(())),
+            (Some(json!("n-0S7")), Err(IdTokenError::Nonce)),
+            (Some(json!("")), Err(IdTokenError::Nonce)),
+            (Some(json!(null)), Err(IdTokenError::Malformed("nonce"))),
+        ] {
+            let mut claims = good();
+            claims.remove("nonce");
+            nonce.clone().map(|nonce| claims.insert("nonce".into(), nonce));
+            assert_eq!(check(&claims, &rules, NOW).map(|_| ()), answer, "{nonce:?}");
         }
     }
 

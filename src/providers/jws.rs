@@ -9,7 +9,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::{Map, Value};
 
-use super::{error::printable, json::Object};
+use super::{error::printable, id_token::LEEWAY, json::Object};
+use crate::clock::UnixTime;
 
 /// The largest token that is looked at, in bytes: five hundred groups of 120 characters make 82 KiB (T-019).
 const MAX_TOKEN: usize = 128 * 1024;
@@ -45,6 +46,15 @@ pub enum JwsError {
     Payload,
 }
 
+/// What a token is expected to be, as its `typ` says (RFC 8725 §3.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// `JWT` or absent: an ID token, a signed userinfo answer.
+    Jwt,
+    /// `at+jwt` besides (RFC 9068 §2.1).
+    AccessToken,
+}
+
 /// A token that has the form of one, nothing more.
 #[derive(Debug)]
 pub(super) struct Unverified<'a> {
@@ -58,7 +68,7 @@ pub(super) struct Unverified<'a> {
 
 impl<'a> Unverified<'a> {
     /// Splits `token` and reads its header; `accepted` are the algorithms that may have signed it.
-    pub(super) fn parse(token: &'a str, accepted: &[Algorithm]) -> Result<Self, JwsError> {
+    pub(super) fn parse(token: &'a str, kind: TokenKind, accepted: &[Algorithm]) -> Result<Self, JwsError> {
         if token.len() > MAX_TOKEN {
             return Err(JwsError::TooLarge);
         }
@@ -68,7 +78,7 @@ impl<'a> Unverified<'a> {
             return Err(if parts.len() == 5 { JwsError::Encrypted } else { JwsError::Parts });
         };
         let message = token.get(..header.len() + 1 + payload.len()).ok_or(JwsError::Parts)?;
-        let (algorithm, kid) = read_header(header, accepted)?;
+        let (algorithm, kid) = read_header(header, kind, accepted)?;
         Ok(Self { algorithm, kid, message, payload, signature })
     }
 
@@ -94,7 +104,11 @@ impl Verified<'_> {
     }
 }
 
-fn read_header(encoded: &str, accepted: &[Algorithm]) -> Result<(Algorithm, Option<Box<str>>), JwsError> {
+fn read_header(
+    encoded: &str,
+    kind: TokenKind,
+    accepted: &[Algorithm],
+) -> Result<(Algorithm, Option<Box<str>>), JwsError> {
     if encoded.len() > MAX_HEADER {
         return Err(JwsError::Header);
     }
@@ -115,6 +129,7 @@ fn read_header(encoded: &str, accepted: &[Algorithm]) -> Result<(Algorithm, Opti
     match header.get("typ") {
         None => {}
         Some(Value::String(typ)) if typ.eq_ignore_ascii_case("JWT") => {}
+        Some(Value::String(typ)) if kind == TokenKind::AccessToken && is_access_token(typ) => {}
         Some(typ) => return Err(JwsError::Type(printable(typ.as_str().unwrap_or_default()))),
     }
     let kid = match header.get("kid") {
@@ -123,6 +138,16 @@ fn read_header(encoded: &str, accepted: &[Algorithm]) -> Result<(Algorithm, Opti
         Some(_) => return Err(JwsError::Header),
     };
     Ok((algorithm, kid))
+}
+
+/// RFC 9068 §4: `application/` may be left out (RFC 7515 §4.1.9).
+fn is_access_token(typ: &str) -> bool {
+    typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+}
+
+/// Whether `exp` lies in the past, or is no time at all (RFC 7519 §4.1.4).
+pub(super) fn has_expired(exp: &Value, now: UnixTime) -> bool {
+    exp.as_f64().is_none_or(|exp| exp + LEEWAY.as_secs_f64() <= now.0 as f64)
 }
 
 /// Whether `algorithm` signs with a key that its verifiers do not have.
@@ -140,7 +165,7 @@ mod tests {
     const RS: &[Algorithm] = &[Algorithm::RS256, Algorithm::ES256];
 
     fn error(token: &str) -> JwsError {
-        Unverified::parse(token, RS).unwrap_err()
+        Unverified::parse(token, TokenKind::Jwt, RS).unwrap_err()
     }
 
     /// T-086, T-082.
@@ -207,7 +232,7 @@ mod tests {
             json!({"alg": "RS256", "jku": "https://evil/", "x5u": "https://evil/", "x5c": ["AAAA"], "jwk": {"kty": "RSA"}}),
         ] {
             let token = token_with(&header, &json!({}), "c2ln");
-            assert!(Unverified::parse(&token, RS).is_ok(), "{header}");
+            assert!(Unverified::parse(&token, TokenKind::Jwt, RS).is_ok(), "{header}");
         }
     }
 
@@ -223,7 +248,8 @@ mod tests {
             (&format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000)), false),
         ] {
             let token = signer.sign_bytes(&json!({"alg": "ES256"}), payload.as_bytes());
-            let verified = Unverified::parse(&token, RS).unwrap().verified_by(&signer.decoding_key()).unwrap();
+            let verified =
+                Unverified::parse(&token, TokenKind::Jwt, RS).unwrap().verified_by(&signer.decoding_key()).unwrap();
             assert_eq!(verified.claims().is_ok(), ok, "{payload:.40}");
         }
     }
@@ -231,9 +257,9 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_looked_at_without_a_panic(text in ".*", header in ".*", dots in 0_usize..7) {
-            let _refused = Unverified::parse(&text, RS);
+            let _refused = Unverified::parse(&text, TokenKind::Jwt, RS);
             let header = URL_SAFE_NO_PAD.encode(header);
-            let _refused = Unverified::parse(&format!("{header}{}", ".e30".repeat(dots)), RS);
+            let _refused = Unverified::parse(&format!("{header}{}", ".e30".repeat(dots)), TokenKind::Jwt, RS);
         }
     }
 
@@ -242,7 +268,7 @@ mod tests {
         let signer = Signer::es256("k");
         let key = signer.decoding_key();
         let token = signer.sign_bytes(&json!({"alg": "ES256"}), br#"{"sub":"alice"}"#);
-        assert!(Unverified::parse(&token, RS).unwrap().verified_by(&key).is_some());
+        assert!(Unverified::parse(&token, TokenKind::Jwt, RS).unwrap().verified_by(&key).is_some());
         let payload = token.find('.').unwrap() + 1;
         for at in payload..token.len() {
             let mut bytes = token.clone().into_bytes();
@@ -251,7 +277,40 @@ mod tests {
             }
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(bytes).unwrap();
-            assert!(Unverified::parse(&changed, RS).unwrap().verified_by(&key).is_none(), "at {at}");
+            assert!(Unverified::parse(&changed, TokenKind::Jwt, RS).unwrap().verified_by(&key).is_none(), "at {at}");
+        }
+    }
+
+    #[test]
+    fn an_access_token_may_call_itself_one() {
+        for (typ, as_jwt, as_access_token) in [
+            ("JWT", true, true),
+            ("at+jwt", false, true),
+            ("AT+JWT", false, true),
+            ("application/at+jwt", false, true),
+            ("logout+jwt", false, false),
+            ("", false, false),
+        ] {
+            let token = token_with(&json!({"alg": "RS256", "typ": typ}), &json!({}), "c2ln");
+            assert_eq!(Unverified::parse(&token, TokenKind::Jwt, RS).is_ok(), as_jwt, "{typ}");
+            assert_eq!(Unverified::parse(&token, TokenKind::AccessToken, RS).is_ok(), as_access_token, "{typ}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_has_passed() {
+        let now = UnixTime(1_000);
+        for (exp, expired) in [
+            (json!(940), true),
+            (json!(940.5), false),
+            (json!(941), false),
+            (json!(5_000), false),
+            (json!(-1), true),
+            (json!("5000"), true),
+            (json!(null), true),
+            (json!([5_000]), true),
+        ] {
+            assert_eq!(has_expired(&exp, now), expired, "{exp}");
         }
     }
 }

@@ -10,14 +10,14 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     cached::{Cached, Source, Unavailable},
     certificate,
-    error::{FetchError, printable},
+    error::{FetchError, TokenError, printable},
     http::Http,
-    jws::{Unverified, Verified},
+    jws::{TokenKind, Unverified, Verified},
     metadata::Discovery,
 };
 
@@ -84,11 +84,25 @@ impl Source for KeySource {
 
     async fn fetch(&self) -> Result<KeySet, FetchError> {
         let metadata = self.metadata.get().await.map_err(|error| FetchError::Metadata(error.cause))?;
-        let url = metadata.jwks_uri.as_str();
-        let document = self.http.document(&metadata.jwks_uri).await;
+        let uri = metadata.jwks_uri.as_ref().ok_or(FetchError::Member("jwks_uri"))?;
+        let url = uri.as_str();
+        let document = self.http.document(uri).await;
         let document = document.map_err(|error| FetchError::Http { url: url.into(), error })?;
         KeySet::parse(&document, url)
     }
+}
+
+/// What `token` claims, once one of the provider's keys has vouched for it, and with which algorithm.
+pub(super) async fn claims(
+    token: &str,
+    kind: TokenKind,
+    accepted: &[Algorithm],
+    keys: &Cached<KeySource>,
+) -> Result<(Algorithm, Map<String, Value>), VerifyError> {
+    let token = Unverified::parse(token, kind, accepted).map_err(TokenError::from)?;
+    let verified = verify(&token, keys).await?;
+    let claims = verified.claims().map_err(TokenError::from)?;
+    Ok((verified.algorithm, claims))
 }
 
 /// The token as the provider signed it. Fetches the keys when there are none, and once more when none of them fits.
@@ -99,8 +113,8 @@ pub(super) async fn verify<'a>(token: &Unverified<'a>, keys: &Cached<KeySource>)
         Err(refusal) => refusal,
     };
     match keys.other_than(&known).await {
-        Some(newer) => Ok(newer.verify(token)?),
-        None => Err(refusal.into()),
+        Some(newer) => Ok(newer.verify(token).map_err(TokenError::from)?),
+        None => Err(TokenError::from(refusal).into()),
     }
 }
 
@@ -110,9 +124,9 @@ pub(super) enum VerifyError {
     /// There are no keys to do it with.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
-    /// There are, and none vouches for it.
+    /// It has not the form of one, or none of the keys vouches for it.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Token(#[from] TokenError),
 }
 
 impl KeySet {
@@ -288,7 +302,7 @@ mod tests {
     }
 
     fn verify(keys: &KeySet, token: &str) -> Result<(), KeyError> {
-        keys.verify(&Unverified::parse(token, ALL).unwrap()).map(|_| ())
+        keys.verify(&Unverified::parse(token, TokenKind::Jwt, ALL).unwrap()).map(|_| ())
     }
 
     /// `jwk` with some members changed; `null` takes one away.
@@ -348,7 +362,7 @@ mod tests {
             let token = jsonwebtoken::encode(&header, &json!({}), &key).unwrap();
             // Not even where somebody lists it.
             for accepted in [ALL, &[Algorithm::HS256, Algorithm::RS256]] {
-                let error = Unverified::parse(&token, accepted).unwrap_err();
+                let error = Unverified::parse(&token, TokenKind::Jwt, accepted).unwrap_err();
                 assert_eq!(error, crate::providers::JwsError::Algorithm("HS256".into()));
             }
         }

@@ -1,16 +1,18 @@
-//! What a provider says about itself: its endpoints, and which of the optional things it does (OpenID Connect Discovery §4).
+//! What a provider says about itself: its endpoints, and which of the optional things it does (OpenID Connect Discovery §4, RFC 8414).
 //!
-//! Only the members that are used are looked at, so that an odd value elsewhere keeps nobody out. Endpoints may stand on
-//! other hosts than the issuer (some do), but never on plain http.
+//! * Only the members that are used are looked at, so that an odd value elsewhere keeps nobody out. Endpoints may stand on
+//!   other hosts than the issuer (some do), but never on plain http.
+//! * An endpoint by hand wins over the metadata's. Where all that are needed are there by hand, or the provider is plain OAuth 2.0 and has no
+//!   metadata, nothing is fetched.
+//! * Endpoints are kept as browsers know them; `http.rs` knows where else we may have to ask.
 
-use openidconnect::{
-    AuthUrl, EndSessionUrl, ProviderMetadataWithLogout, TokenUrl, UserInfoUrl, core::CoreClientAuthMethod,
-};
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    ClientAuth,
+    ClientAuth, Endpoints, Protocol, Settings,
     cached::Source,
     error::{FetchError, printable},
     http::{Http, HttpError},
@@ -20,23 +22,41 @@ use super::{
 /// A provider's metadata, checked.
 #[derive(Clone, Debug)]
 pub(super) struct Metadata {
-    pub(super) authorization_endpoint: AuthUrl,
-    pub(super) token_endpoint: TokenUrl,
-    pub(super) userinfo_endpoint: Option<UserInfoUrl>,
-    pub(super) end_session_endpoint: Option<EndSessionUrl>,
-    pub(super) jwks_uri: Url,
-    /// How a client may authenticate, the first of ours that is offered; `None` when the document does not say.
-    pub(super) client_auth: Option<ClientAuth>,
+    pub(super) authorization_endpoint: Url,
+    pub(super) token_endpoint: Url,
+    /// For plain OAuth 2.0 the profile.
+    pub(super) userinfo_endpoint: Option<Url>,
+    pub(super) end_session: Option<EndSession>,
+    /// Where authorization requests can be pushed to (RFC 9126 §5).
+    pub(super) pushed_requests_endpoint: Option<Url>,
+    /// Others than pushed ones are refused.
+    pub(super) requires_pushed_requests: bool,
+    /// Absent for plain OAuth 2.0 only: it signs nothing.
+    pub(super) jwks_uri: Option<Url>,
+    /// `iss` of access tokens, where it is not that of ID tokens (AD FS).
+    pub(super) access_token_issuer: Option<Box<str>>,
+    /// How a client may authenticate, of the ways that we know; `None` when the document does not say.
+    pub(super) client_auth: Option<Vec<ClientAuth>>,
     /// Every callback carries `iss` (RFC 9207 §3).
     pub(super) callbacks_have_issuer: bool,
+}
+
+/// Where browsers sign out, and in whose words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum EndSession {
+    /// RP-Initiated Logout.
+    Standard(Url),
+    /// PingFederate's own endpoint, which knows one parameter: `TargetResource`.
+    Ping(Url),
 }
 
 /// Fetches the metadata of one provider.
 #[derive(Clone, Debug)]
 pub(super) struct Discovery {
     pub(super) http: Http,
-    pub(super) issuer: Box<str>,
-    pub(super) url: Url,
+    pub(super) settings: Arc<Settings>,
+    /// `None` where nothing is fetched.
+    pub(super) url: Option<Url>,
 }
 
 impl Source for Discovery {
@@ -44,10 +64,38 @@ impl Source for Discovery {
     const WHAT: &'static str = "metadata";
 
     async fn fetch(&self) -> Result<Metadata, FetchError> {
-        let document = self.http.document(&self.url).await;
-        let document = document.map_err(|error| FetchError::Http { url: self.url.as_str().into(), error })?;
-        let members = Object::parse(&document).ok_or_else(|| FetchError::NotJson { url: self.url.as_str().into() })?;
-        Metadata::read(members, &self.issuer, |url| self.http.check(url))
+        let Some(url) = &self.url else { return self.by_hand() };
+        let document = self.http.document(url).await;
+        let document = document.map_err(|error| FetchError::Http { url: url.as_str().into(), error })?;
+        let members = Object::parse(&document).ok_or_else(|| FetchError::NotJson { url: url.as_str().into() })?;
+        check_issuer(&members, &self.settings)?;
+        Metadata::read(&members, &self.settings, |url| self.http.check(url))
+    }
+}
+
+impl Discovery {
+    /// What is known without asking anybody.
+    pub(super) fn by_hand(&self) -> Result<Metadata, FetchError> {
+        Metadata::read(&Map::new(), &self.settings, |url| self.http.check(url))
+    }
+}
+
+/// Discovery §4.3: exactly, so that nobody's document speaks for somebody else. Of a provider with many tenants, the configured issuer holds the
+/// same `{tenantid}` as the document.
+fn check_issuer(members: &Map<String, Value>, settings: &Settings) -> Result<(), FetchError> {
+    let found = members.get("issuer").and_then(Value::as_str).unwrap_or_default();
+    if found == settings.issuer || settings.issuer_aliases.iter().any(|alias| alias == found) {
+        return Ok(());
+    }
+    Err(FetchError::Issuer { configured: settings.issuer.as_str().into(), found: printable(found) })
+}
+
+/// Whether nothing is left to be found out about a provider's endpoints.
+pub(super) fn is_by_hand(settings: &Settings) -> bool {
+    let Endpoints { authorization, token, jwks, .. } = &settings.endpoints;
+    match settings.protocol {
+        Protocol::OAuth2(_) => true,
+        Protocol::Oidc => authorization.is_some() && token.is_some() && jwks.is_some(),
     }
 }
 
@@ -59,84 +107,61 @@ pub(super) fn discovery_url(issuer: &str) -> Option<Url> {
     (url.query().is_none() && url.fragment().is_none()).then_some(url)
 }
 
-/// Members without which openidconnect's type is not complete, although nothing here needs them.
-const UNUSED_LISTS: [&str; 3] =
-    ["response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported"];
-
 impl Metadata {
     fn read(
-        mut members: Map<String, Value>,
-        issuer: &str,
+        members: &Map<String, Value>,
+        settings: &Settings,
         check: impl Fn(&Url) -> Result<(), HttpError>,
     ) -> Result<Self, FetchError> {
-        let found = members.get("issuer").and_then(Value::as_str).unwrap_or_default();
-        if found != issuer {
-            // Discovery §4.3: exactly, so that nobody's document speaks for somebody else.
-            return Err(FetchError::Issuer { configured: issuer.into(), found: printable(found) });
-        }
-        let callbacks_have_issuer =
-            members.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true));
-
-        let mut used = Map::new();
-        for (name, required) in [
-            ("issuer", true),
-            ("authorization_endpoint", true),
-            ("token_endpoint", true),
-            ("jwks_uri", true),
-            ("userinfo_endpoint", false),
-            ("end_session_endpoint", false),
-        ] {
-            match members.remove(name) {
-                Some(Value::String(text)) if Url::parse(&text).is_ok() => {
-                    used.insert(name.to_owned(), Value::String(text));
-                }
-                _ if required => return Err(FetchError::Member(name)),
-                None | Some(_) => {} // some write "" for what they do not offer
-            }
-        }
-        if let Some(Value::Array(methods)) = members.remove("token_endpoint_auth_methods_supported") {
-            let methods = methods.into_iter().filter(Value::is_string).collect();
-            used.insert("token_endpoint_auth_methods_supported".to_owned(), Value::Array(methods));
-        }
-        for name in UNUSED_LISTS {
-            used.insert(name.to_owned(), Value::Array(Vec::new()));
-        }
-        let document: ProviderMetadataWithLogout =
-            serde_json::from_value(Value::Object(used)).map_err(|_| FetchError::Member("issuer"))?;
-
-        let end_session_endpoint = document.additional_metadata().end_session_endpoint.clone();
-        let metadata = Self {
-            authorization_endpoint: document.authorization_endpoint().clone(),
-            token_endpoint: document.token_endpoint().ok_or(FetchError::Member("token_endpoint"))?.clone(),
-            userinfo_endpoint: document.userinfo_endpoint().cloned(),
-            end_session_endpoint,
-            jwks_uri: document.jwks_uri().url().clone(),
-            client_auth: document.token_endpoint_auth_methods_supported().and_then(|methods| offered(methods)),
-            callbacks_have_issuer,
+        let endpoint = |member: &'static str, by_hand: Option<&Url>| {
+            // Some write "" for what they do not offer.
+            let theirs = || members.get(member).and_then(Value::as_str).and_then(|text| Url::parse(text).ok());
+            let url = by_hand.cloned().or_else(theirs);
+            url.map(|url| check(&url).map(|()| url)).transpose().map_err(|error| FetchError::Endpoint { member, error })
         };
-        let endpoints = [
-            ("authorization_endpoint", Some(metadata.authorization_endpoint.url())),
-            ("token_endpoint", Some(metadata.token_endpoint.url())),
-            ("jwks_uri", Some(&metadata.jwks_uri)),
-            ("userinfo_endpoint", metadata.userinfo_endpoint.as_ref().map(|endpoint| endpoint.url())),
-            ("end_session_endpoint", metadata.end_session_endpoint.as_ref().map(|endpoint| endpoint.url())),
-        ];
-        for (member, url) in endpoints {
-            if let Some(Err(error)) = url.map(&check) {
-                return Err(FetchError::Endpoint { member, error });
-            }
-        }
-        Ok(metadata)
+        let required = |member, by_hand| endpoint(member, by_hand)?.ok_or(FetchError::Member(member));
+        let by_hand = &settings.endpoints;
+        let end_session = endpoint("end_session_endpoint", by_hand.end_session.as_ref())?.map(EndSession::Standard);
+        let is_true = |member| members.get(member) == Some(&Value::Bool(true));
+        Ok(Self {
+            authorization_endpoint: required("authorization_endpoint", by_hand.authorization.as_ref())?,
+            token_endpoint: required("token_endpoint", by_hand.token.as_ref())?,
+            userinfo_endpoint: match settings.protocol {
+                Protocol::Oidc => endpoint("userinfo_endpoint", by_hand.userinfo.as_ref())?,
+                Protocol::OAuth2(_) => Some(required("userinfo_endpoint", by_hand.userinfo.as_ref())?),
+            },
+            end_session: match end_session {
+                Some(standard) => Some(standard),
+                None => endpoint("ping_end_session_endpoint", None)?.map(EndSession::Ping),
+            },
+            pushed_requests_endpoint: endpoint(
+                "pushed_authorization_request_endpoint",
+                by_hand.pushed_requests.as_ref(),
+            )?,
+            requires_pushed_requests: is_true("require_pushed_authorization_requests"),
+            jwks_uri: match settings.protocol {
+                Protocol::Oidc => Some(required("jwks_uri", by_hand.jwks.as_ref())?),
+                Protocol::OAuth2(_) => None,
+            },
+            access_token_issuer: members.get("access_token_issuer").and_then(Value::as_str).map(Into::into),
+            client_auth: members
+                .get("token_endpoint_auth_methods_supported")
+                .and_then(Value::as_array)
+                .map(|methods| offered(methods)),
+            callbacks_have_issuer: is_true("authorization_response_iss_parameter_supported"),
+        })
     }
 }
 
-/// Basic first: every server has to support it (RFC 6749 §2.3.1).
-fn offered(methods: &[CoreClientAuthMethod]) -> Option<ClientAuth> {
-    if methods.contains(&CoreClientAuthMethod::ClientSecretBasic) {
-        Some(ClientAuth::Basic)
-    } else {
-        methods.contains(&CoreClientAuthMethod::ClientSecretPost).then_some(ClientAuth::Post)
-    }
+/// The methods that we know, in the order they are listed.
+fn offered(methods: &[Value]) -> Vec<ClientAuth> {
+    let known = |method: &Value| match method.as_str()? {
+        "client_secret_basic" => Some(ClientAuth::Basic),
+        "client_secret_post" => Some(ClientAuth::Post),
+        "private_key_jwt" => Some(ClientAuth::PrivateKeyJwt),
+        _ => None,
+    };
+    methods.iter().filter_map(known).collect()
 }
 
 #[cfg(test)]
@@ -144,6 +169,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::providers::{OAuth2, testing::settings};
 
     const ISSUER: &str = "https://op.example/realm/";
 
@@ -164,26 +190,45 @@ mod tests {
     }
 
     fn read(change: impl FnOnce(&mut Map<String, Value>)) -> Result<Metadata, FetchError> {
-        let mut members = document();
-        change(&mut members);
-        Metadata::read(members, ISSUER, https_only)
+        read_for(&settings(ISSUER), change)
     }
 
-    /// T-080.
+    fn read_for(settings: &Settings, change: impl FnOnce(&mut Map<String, Value>)) -> Result<Metadata, FetchError> {
+        let mut members = document();
+        change(&mut members);
+        Metadata::read(&members, settings, https_only)
+    }
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    /// T-080, T-127.
     #[test]
     fn metadata_is_of_exactly_the_configured_issuer() {
+        let mut settings = settings(ISSUER);
+        settings.issuer_aliases = vec!["op.example".into()];
+        let check = |found: &str, settings: &Settings| {
+            let Value::Object(members) = json!({"issuer": found}) else { unreachable!() };
+            check_issuer(&members, settings)
+        };
         for other in [
             "https://op.example/realm",
             "http://op.example/realm/",
             "https://op.example:443/realm/",
             "https://evil/",
+            "OP.example",
             "",
         ] {
-            let error = read(|m| drop(m.insert("issuer".into(), json!(other)))).unwrap_err().to_string();
+            let error = check(other, &settings).unwrap_err().to_string();
             assert!(error.contains(ISSUER) && error.contains(&format!("`{other}`")), "{error}");
         }
-        assert!(matches!(read(|m| drop(m.remove("issuer"))), Err(FetchError::Issuer { .. })));
-        assert!(read(|_| ()).is_ok());
+        assert!(matches!(check_issuer(&Map::new(), &settings), Err(FetchError::Issuer { .. })));
+        assert!(check(ISSUER, &settings).is_ok() && check("op.example", &settings).is_ok());
+
+        settings.issuer = "https://login.example/{tenantid}/v2.0".into();
+        assert!(check("https://login.example/t-1/v2.0", &settings).is_err());
+        assert!(check("https://login.example/{tenantid}/v2.0", &settings).is_ok());
     }
 
     #[test]
@@ -195,11 +240,17 @@ mod tests {
                 assert!(matches!(result, Err(FetchError::Member(m)) if m == member));
             }
         }
-        for member in
-            ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"]
-        {
+        for member in [
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+            "userinfo_endpoint",
+            "end_session_endpoint",
+            "ping_end_session_endpoint",
+            "pushed_authorization_request_endpoint",
+        ] {
             let result = read(|m| drop(m.insert(member.into(), json!("http://op.example/x"))));
-            assert!(matches!(result, Err(FetchError::Endpoint { member: m, .. }) if m == member));
+            assert!(matches!(result, Err(FetchError::Endpoint { member: m, .. }) if m == member), "{member}");
         }
     }
 
@@ -211,18 +262,85 @@ mod tests {
             m.insert("end_session_endpoint".into(), json!(""));
             m.insert("response_types_supported".into(), json!("code"));
             m.insert("scopes_supported".into(), json!({"a": 1}));
+            m.insert("require_pushed_authorization_requests".into(), json!("true"));
             m.insert(
                 "token_endpoint_auth_methods_supported".into(),
-                json!(["private_key_jwt", 7, "client_secret_post"]),
+                json!(["tls_client_auth", 7, "private_key_jwt", "client_secret_post"]),
             );
             m.insert("authorization_response_iss_parameter_supported".into(), json!(true));
+            m.insert("access_token_issuer".into(), json!("http://op.example/trust"));
         })
         .unwrap();
-        assert_eq!(metadata.authorization_endpoint.url().query(), Some("realm=/x"));
-        assert!(metadata.end_session_endpoint.is_none());
-        assert_eq!(metadata.client_auth, Some(ClientAuth::Post));
+        assert_eq!(metadata.authorization_endpoint.query(), Some("realm=/x"));
+        assert!(metadata.end_session.is_none());
+        assert_eq!(metadata.client_auth, Some(vec![ClientAuth::PrivateKeyJwt, ClientAuth::Post]));
         assert!(metadata.callbacks_have_issuer);
-        assert!(!read(|_| ()).unwrap().callbacks_have_issuer);
+        assert!(!metadata.requires_pushed_requests);
+        assert_eq!(metadata.access_token_issuer.as_deref(), Some("http://op.example/trust"));
+        let least = read(|_| ()).unwrap();
+        assert!(!least.callbacks_have_issuer && least.client_auth.is_none() && least.access_token_issuer.is_none());
+    }
+
+    #[test]
+    fn an_endpoint_by_hand_wins() {
+        let by_hand = |member: &str| Some(url(&format!("https://by-hand.example/{member}?x=/y")));
+        let mut settings = settings(ISSUER);
+        settings.endpoints = Endpoints {
+            authorization: by_hand("authorization"),
+            token: by_hand("token"),
+            userinfo: by_hand("userinfo"),
+            jwks: by_hand("jwks"),
+            end_session: by_hand("end_session"),
+            pushed_requests: by_hand("pushed_requests"),
+        };
+        let metadata = read_for(&settings, |m| {
+            m.insert("userinfo_endpoint".into(), json!("https://op.example/userinfo"));
+            m.insert("end_session_endpoint".into(), json!("http://op.example/not-even-https"));
+            m.remove("token_endpoint"); // Facebook's has none
+        })
+        .unwrap();
+        for (found, member) in [
+            (Some(metadata.authorization_endpoint), "authorization"),
+            (Some(metadata.token_endpoint), "token"),
+            (metadata.userinfo_endpoint, "userinfo"),
+            (metadata.jwks_uri, "jwks"),
+            (metadata.pushed_requests_endpoint, "pushed_requests"),
+        ] {
+            assert_eq!(found, by_hand(member));
+        }
+        assert_eq!(metadata.end_session, by_hand("end_session").map(EndSession::Standard));
+    }
+
+    #[test]
+    fn what_is_there_by_hand_is_not_fetched() {
+        let endpoint = || Some(url("https://op.example/x"));
+        let oauth2 = OAuth2 { subject_claim: "id".into(), appsecret_proof: false, email_endpoint: None };
+        let three =
+            Endpoints { authorization: endpoint(), token: endpoint(), jwks: endpoint(), ..Endpoints::default() };
+        let two = Endpoints { jwks: None, ..three.clone() };
+        for (protocol, endpoints, by_hand) in [
+            (Protocol::Oidc, Endpoints::default(), false),
+            (Protocol::Oidc, two.clone(), false),
+            (Protocol::Oidc, three, true),
+            (Protocol::OAuth2(oauth2), two, true),
+        ] {
+            let settings = Settings { protocol, endpoints, ..settings(ISSUER) };
+            assert_eq!(is_by_hand(&settings), by_hand, "{:?} {:?}", settings.protocol, settings.endpoints);
+        }
+    }
+
+    /// T-133.
+    #[test]
+    fn the_standard_way_out_is_preferred_to_pings_own() {
+        let ping = json!("https://op.example/idp/startSLO.ping");
+        let metadata = read(|m| drop(m.insert("ping_end_session_endpoint".into(), ping.clone()))).unwrap();
+        assert_eq!(metadata.end_session, Some(EndSession::Ping(url("https://op.example/idp/startSLO.ping"))));
+        let metadata = read(|m| {
+            m.insert("ping_end_session_endpoint".into(), ping);
+            m.insert("end_session_endpoint".into(), json!("https://op.example/logout"));
+        });
+        let standard = EndSession::Standard(url("https://op.example/logout"));
+        assert_eq!(metadata.unwrap().end_session, Some(standard));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! OpenID providers, outwards: discovery, keys, the authorization code flow, what they say about a person.
+//! Providers, outwards: discovery, keys, the authorization code flow, what they say about a person.
 //!
 //! Building them asks nobody: a provider that is down keeps the process from nothing. What is needed of one is fetched when
 //! somebody first needs it, kept, and renewed in the background while the old is used (see `cached`).
@@ -20,15 +20,24 @@ mod provider;
 mod settings;
 
 // the flow, and what it brings back
+mod authorization;
+mod client_auth;
+mod exchange;
 mod metadata;
-mod oidc;
+mod relying_party;
 // whether that can be believed
 mod id_token;
+mod issuer;
 mod jws;
 mod keys;
 // what it says about a person
+mod access_token;
 mod claims;
+mod groups;
+mod oauth2;
 mod userinfo;
+// the way out
+mod logout;
 
 // beneath all of them
 mod cached;
@@ -36,14 +45,17 @@ mod certificate;
 mod error;
 mod http;
 mod json;
+mod query;
+mod signing;
 
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use authorization::OWN_PARAMETERS;
 pub use cached::Unavailable;
-pub use claims::UserError;
+pub use claims::{RequiredClaim, UserError};
 pub use error::{
     AnswerError, CallbackIssuerError, ErrorCode, Fault, FetchError, SignInError, TokenError, UserinfoError,
 };
@@ -51,12 +63,12 @@ pub use http::HttpError;
 pub use id_token::IdTokenError;
 pub use jws::JwsError;
 pub use keys::KeyError;
-pub use oidc::OWN_PARAMETERS;
 pub use provider::{AuthorizationRequest, Probe, Provider, SignedIn};
 pub use settings::{
     ClientAuth, ClientKey, EmailRules, Endpoints, GroupLookup, Groups, Limits, OAuth2, Protocol, PushedRequests,
     ResponseMode, Settings, Tenants, UserRules, UserTransform, UserinfoMode,
 };
+pub use signing::SigningError;
 
 /// Every configured provider.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +97,27 @@ pub enum BuildProblem {
     /// The metadata would be fetched over plain http.
     #[error("its metadata cannot be asked for")]
     Discovery(#[source] HttpError),
+    /// Nothing is fetched, and what is there by hand is not enough or cannot be used.
+    #[error("its endpoints cannot be used")]
+    Endpoints(#[source] FetchError),
+    /// What is asked behind the browsers' back would be asked over plain http.
+    #[error("its back channel cannot be used")]
+    BackChannel(#[source] HttpError),
+    /// Our key is none, does not fit its algorithm, or is not there although something has to be signed.
+    #[error("there is no client key that can sign what has to be signed")]
+    ClientKey,
+    /// Facebook's proof is made with the client secret.
+    #[error("`appsecret_proof` needs a client secret")]
+    AppSecret,
+    /// The service account's key is none for RS256.
+    #[error("the key of the service account that looks up groups cannot sign")]
+    GroupsKey,
+    /// What is looked up is put where the claim is.
+    #[error("groups are looked up, so the claim that holds them has to be a plain name")]
+    GroupsClaim,
+    /// The logout URL is none once it is filled in, or plain http.
+    #[error("its logout URL is not a URL that browsers may be sent to")]
+    LogoutUrl,
     /// No certificate, or an unreadable one.
     #[error("`ca` holds no certificates, or one that cannot be read")]
     Ca,
@@ -170,11 +203,34 @@ fn build(
         return Err(BuildProblem::Parameter(name.as_str().into()));
     }
     Url::parse(&settings.issuer).map_err(|_| BuildProblem::Issuer)?;
-    let discovery = settings.discovery_url.clone().or_else(|| metadata::discovery_url(&settings.issuer));
-    let discovery = discovery.ok_or(BuildProblem::Issuer)?;
-    let http = http::Http::new(roots, settings.limits.clone(), settings.insecure_http).map_err(BuildProblem::Tls)?;
-    http.check(&discovery).map_err(BuildProblem::Discovery)?;
-    let client = oidc::client(&settings, redirect_uri.clone());
-    let client = client.ok_or_else(|| BuildProblem::RedirectUri(redirect_uri.into()))?;
-    Ok(Provider::new(settings, http, client, discovery, clock.clone()))
+    if matches!(&settings.protocol, Protocol::OAuth2(one) if one.appsecret_proof) && settings.client_secret.is_none() {
+        return Err(BuildProblem::AppSecret);
+    }
+    let directory = groups::Directory::new(&settings)?;
+    let http = http::Http::new(roots, &settings).map_err(BuildProblem::Tls)?;
+    if !logout::is_usable(&settings, &http) {
+        return Err(BuildProblem::LogoutUrl);
+    }
+    if let Some(back_channel) = &settings.back_channel {
+        http.check(back_channel).map_err(BuildProblem::BackChannel)?;
+    }
+    let settings = Arc::new(settings);
+    let discovery = discovery(&settings, &http)?;
+    let client = client_auth::Client::new(http, settings, redirect_uri)?;
+    Ok(Provider::new(client, discovery, directory, clock.clone()))
+}
+
+/// Where the metadata comes from. What is there by hand is looked at now rather than at the first sign-in.
+fn discovery(settings: &Arc<Settings>, http: &http::Http) -> Result<metadata::Discovery, BuildProblem> {
+    let (http, settings) = (http.clone(), Arc::clone(settings));
+    if metadata::is_by_hand(&settings) {
+        let discovery = metadata::Discovery { http, settings, url: None };
+        discovery.by_hand().map_err(BuildProblem::Endpoints)?;
+        return Ok(discovery);
+    }
+    // A template is no place to ask.
+    let by_issuer = || metadata::discovery_url(&settings.issuer).filter(|_| settings.tenants.is_none());
+    let url = settings.discovery_url.clone().or_else(by_issuer).ok_or(BuildProblem::Issuer)?;
+    http.check(&url).map_err(BuildProblem::Discovery)?;
+    Ok(metadata::Discovery { http, settings, url: Some(url) })
 }

@@ -3,23 +3,25 @@
 //! The order of [`Provider::sign_in`] is the order of trust: what can be refused by looking, then the provider's own metadata,
 //! then its tokens, and only of a token whose signature and claims hold, what it says about a person.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use openidconnect::{ClientId, CsrfToken, LogoutRequest, PostLogoutRedirectUrl};
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    Settings, UserinfoMode,
+    Protocol, ResponseMode, Settings, UserinfoMode, access_token,
     cached::{Cached, Unavailable},
     claims::{Sources, Wanted},
-    error::{CallbackIssuerError, SignInError, TokenError, UserinfoError, printable},
-    http::Http,
-    id_token,
-    jws::Unverified,
+    client_auth::Client,
+    error::{AnswerError, CallbackIssuerError, SignInError, UserinfoError, printable},
+    exchange::Tokens,
+    groups::{Directory, Person},
+    id_token, issuer,
+    jws::TokenKind,
     keys::{self, KeySource, VerifyError},
+    logout,
     metadata::{Discovery, Metadata},
-    oidc, userinfo,
+    oauth2, userinfo,
 };
 use crate::{
     clock::Clock,
@@ -41,6 +43,8 @@ pub struct AuthorizationRequest<'a> {
     pub nonce: &'a str,
     /// The PKCE verifier, 43 to 128 characters (RFC 7636 §4.1); only its hash is sent.
     pub verifier: &'a Secret<String>,
+    /// Whom the provider may expect (OpenID Connect Core §3.1.2.1), as somebody typed it.
+    pub login_hint: Option<&'a str>,
 }
 
 /// Who signed in.
@@ -48,6 +52,8 @@ pub struct AuthorizationRequest<'a> {
 pub struct SignedIn {
     /// What the application is told.
     pub user: UserId,
+    /// Whose words these are: the issuer, or with tenants that of the person's tenant.
+    pub issuer: String,
     /// Who the issuer says it is.
     pub subject: String,
     /// The session at the provider (`sid`), where it names one.
@@ -56,10 +62,16 @@ pub struct SignedIn {
     pub claims: Claims,
 }
 
+/// A subject and whose it is: one means nothing without the other.
+struct Subject {
+    issuer: String,
+    id: String,
+}
+
 /// What `check --online` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Keys that fit an accepted algorithm.
+    /// Keys that fit an accepted algorithm; plain OAuth 2.0 has none.
     pub usable_keys: usize,
     /// There is a userinfo endpoint.
     pub userinfo: bool,
@@ -71,12 +83,12 @@ pub struct Probe {
 
 /// A provider as configured, with what is known of it at the moment.
 pub struct Provider {
-    settings: Settings,
+    settings: Arc<Settings>,
     tag: ProviderTag,
-    http: Http,
-    client: oidc::Client,
+    client: Client,
     metadata: Cached<Discovery>,
     keys: Cached<KeySource>,
+    directory: Option<Directory>,
     clock: Clock,
 }
 
@@ -87,14 +99,19 @@ impl fmt::Debug for Provider {
 }
 
 impl Provider {
-    pub(super) fn new(settings: Settings, http: Http, client: oidc::Client, discovery: Url, clock: Clock) -> Self {
+    pub(super) fn new(client: Client, discovery: Discovery, directory: Option<Directory>, clock: Clock) -> Self {
+        let settings = Arc::clone(&client.settings);
         let (name, limits) = (&settings.name, &settings.limits);
         let tag = ProviderTag::of(name, &settings.issuer);
-        let source = Discovery { http: http.clone(), issuer: settings.issuer.as_str().into(), url: discovery };
-        let metadata = Cached::new(source, name.clone(), limits, clock.clone());
-        let source = KeySource { http: http.clone(), metadata: metadata.clone() };
+        let at_hand = if discovery.url.is_none() { discovery.by_hand().ok() } else { None };
+        let metadata = Cached::new(discovery, name.clone(), limits, clock.clone());
+        let metadata = match at_hand {
+            Some(at_hand) => metadata.holding(at_hand),
+            None => metadata,
+        };
+        let source = KeySource { http: client.http.clone(), metadata: metadata.clone() };
         let keys = Cached::new(source, name.clone(), limits, clock.clone());
-        Self { settings, tag, http, client, metadata, keys, clock }
+        Self { settings, tag, client, metadata, keys, directory, clock }
     }
 
     /// Its name in URLs and logs.
@@ -115,6 +132,27 @@ impl Provider {
         &self.settings.issuer
     }
 
+    /// Whether `iss`, byte for byte, is a name of its issuer: the one configured, an alias, or with tenants that of an allowed one.
+    #[must_use]
+    pub fn is_issuer(&self, iss: &str) -> bool {
+        issuer::is_named_by(&self.settings, iss)
+    }
+
+    /// The domains, in lower case, of the e-mail addresses it is for; empty when it is for everybody.
+    #[must_use]
+    pub fn email_domains(&self) -> &BTreeSet<Box<str>> {
+        &self.settings.email.domains
+    }
+
+    /// Whether a browser on its way there may meet plain http: on loopback, or where `insecure_http` allows it.
+    #[must_use]
+    pub fn may_be_plain_http(&self) -> bool {
+        let issuer = Url::parse(self.issuer()).ok();
+        let by_hand = self.settings.endpoints.authorization.as_ref();
+        self.settings.insecure_http
+            || [issuer.as_ref(), by_hand].into_iter().flatten().any(|url| url.scheme() == "http")
+    }
+
     /// What stands for it in a cookie.
     #[must_use]
     pub fn tag(&self) -> ProviderTag {
@@ -126,13 +164,20 @@ impl Provider {
         self.metadata.warm();
     }
 
+    /// Whether its answers come as forms, posted from its own site: a cookie that is to come along has to allow that.
+    #[must_use]
+    pub fn posts_answers(&self) -> bool {
+        self.settings.response_mode == ResponseMode::FormPost
+    }
+
     /// Where the browser goes to sign in.
     ///
     /// # Errors
-    /// Nothing is known of the provider, and it cannot be asked: try again later.
-    pub async fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Result<Url, Unavailable> {
+    /// Nothing is known of the provider, and it cannot be asked; or it wants the request pushed ahead of the browser, and refuses it.
+    pub async fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Result<Url, SignInError> {
         let metadata = self.metadata.get().await?;
-        Ok(oidc::authorization_url(&self.client, &metadata, &self.settings, request))
+        // Boxed: most providers are not asked at all.
+        Box::pin(self.client.authorization_url(&metadata, request, self.clock.now())).await
     }
 
     /// Whether a callback, with a code or with an error, can be from this provider, as far as is known without asking.
@@ -142,7 +187,7 @@ impl Provider {
     pub fn check_callback_issuer(&self, iss: Option<&str>) -> Result<(), CallbackIssuerError> {
         let promised = || self.metadata.peek().is_some_and(|metadata| metadata.callbacks_have_issuer);
         match iss {
-            Some(iss) if iss == self.issuer() => Ok(()),
+            Some(iss) if issuer::is_named_by(&self.settings, iss) => Ok(()),
             Some(iss) => Err(CallbackIssuerError::Other { configured: self.issuer().into(), found: printable(iss) }),
             None if promised() => Err(CallbackIssuerError::Missing),
             None => Ok(()),
@@ -169,64 +214,110 @@ impl Provider {
         let metadata = self.metadata.get().await?;
         self.check_callback_issuer(iss)?; // once more: now it is known what the metadata promises
 
-        let tokens = oidc::exchange(&self.client, &metadata, &self.settings, &self.http, code, verifier).await?;
-        let claims = self.trusted(&tokens, nonce).await?;
-        self.signed_in(&claims.0, &claims.1, &tokens, &metadata).await
+        let tokens = self.client.exchange(&metadata, code, verifier, self.clock.now()).await?;
+        match &self.settings.protocol {
+            Protocol::Oidc => {
+                let (claims, subject) = self.trusted(&tokens, nonce).await?;
+                self.signed_in(claims, subject, &tokens, &metadata).await
+            }
+            Protocol::OAuth2(protocol) => {
+                let profile = oauth2::profile(&self.client, protocol, &metadata, tokens.access_token.as_ref()).await;
+                let (profile, id) = profile.map_err(SignInError::Userinfo)?;
+                let subject = Subject { issuer: self.issuer().to_owned(), id };
+                let groups = self.look_up_groups(&profile, &subject.id, &tokens).await;
+                let sources = Sources { groups: groups.as_ref(), ..Sources::alone(&profile) };
+                Wanted::of(&self.settings).check_required(sources)?;
+                self.named(sources, subject, None)
+            }
+        }
     }
 
     /// The claims of the ID token and its subject, once everything about it has been checked.
-    async fn trusted(&self, tokens: &oidc::Tokens, nonce: &str) -> Result<(Map<String, Value>, String), SignInError> {
-        let form = |error| SignInError::Signature(TokenError::Form(error));
-        let token = Unverified::parse(tokens.id_token.expose(), &self.settings.algorithms).map_err(form)?;
-        let verified = keys::verify(&token, &self.keys).await.map_err(|error| match error {
+    async fn trusted(&self, tokens: &Tokens, nonce: &str) -> Result<(Map<String, Value>, Subject), SignInError> {
+        let token = tokens.id_token.as_ref().ok_or(AnswerError::NoIdToken)?;
+        let trusted = keys::claims(token.expose(), TokenKind::Jwt, &self.settings.algorithms, &self.keys).await;
+        let (algorithm, claims) = trusted.map_err(|error| match error {
             VerifyError::Unavailable(error) => SignInError::Unavailable(error),
-            VerifyError::Key(error) => SignInError::Signature(TokenError::Key(error)),
+            VerifyError::Token(error) => SignInError::Signature(error),
         })?;
-        let claims = verified.claims().map_err(form)?;
         let rules = id_token::Rules {
             issuer: self.issuer(),
+            aliases: &self.settings.issuer_aliases,
+            tenants: self.settings.tenants.as_ref(),
             client_id: &self.settings.client_id,
             nonce,
-            algorithm: verified.algorithm,
+            needs_nonce: self.settings.nonce,
+            max_age: self.settings.max_age,
+            algorithm,
             access_token: tokens.access_token.as_ref().map(|token| token.expose().as_str()),
         };
-        let subject = id_token::check(&claims, &rules, self.clock.now()).map_err(SignInError::IdToken)?.to_owned();
+        let about = id_token::check(&claims, &rules, self.clock.now()).map_err(SignInError::IdToken)?;
+        // An alias is another name of the same issuer, whose subjects stay the same.
+        let issuer = if self.settings.tenants.is_some() { about.issuer } else { self.issuer() };
+        let subject = Subject { issuer: issuer.to_owned(), id: about.subject.to_owned() };
         Ok((claims, subject))
     }
 
-    /// What the claims say, with userinfo where it is wanted.
+    /// What the ID token says, with groups, userinfo and the access token where they are wanted.
     async fn signed_in(
         &self,
-        id_token: &Map<String, Value>,
-        subject: &str,
-        tokens: &oidc::Tokens,
+        id_token: Map<String, Value>,
+        subject: Subject,
+        tokens: &Tokens,
         metadata: &Metadata,
     ) -> Result<SignedIn, SignInError> {
-        let wanted = Wanted {
-            user_claim: self.settings.user.claims.first().map_or("sub", AsRef::as_ref),
-            needed: &self.settings.needed_claims,
-            insecure_unverified_email: self.settings.email.insecure_unverified,
-        };
-        let alone = Sources { id_token, userinfo: None };
-        let userinfo = if self.asks_userinfo(&wanted.missing(alone), metadata)? {
-            match &metadata.userinfo_endpoint {
-                Some(endpoint) => {
-                    let token = tokens.access_token.as_ref();
-                    let claims = userinfo::ask(&self.http, endpoint.url(), token, subject).await;
-                    Some(claims.map_err(SignInError::Userinfo)?)
-                }
-                None => None,
+        let groups = self.look_up_groups(&id_token, &subject.id, tokens).await;
+        let wanted = Wanted::of(&self.settings);
+        let alone = Sources { groups: groups.as_ref(), ..Sources::alone(&id_token) };
+        // Before anything else is asked: who is not let in need not be asked about.
+        wanted.check_required(alone)?;
+        let asks_userinfo = self.asks_userinfo(&wanted.missing(alone), metadata)?;
+        let userinfo = match &metadata.userinfo_endpoint {
+            Some(endpoint) if asks_userinfo => {
+                let (token, now) = (tokens.access_token.as_ref(), self.clock.now());
+                Some(userinfo::ask(&self.client, &self.keys, endpoint, token, &subject.id, now).await?)
             }
-        } else {
-            None
+            Some(_) | None => None,
         };
-        let sources = Sources { id_token, userinfo: userinfo.as_ref() };
-        Ok(SignedIn {
-            user: wanted.user(sources)?,
-            subject: subject.to_owned(),
-            provider_session: session_id(id_token),
-            claims: wanted.kept(sources),
-        })
+        let access_token = match &tokens.access_token {
+            Some(token) if self.settings.access_token_claims => {
+                access_token::claims(&self.client, &self.keys, metadata, token, self.clock.now()).await
+            }
+            Some(_) | None => None,
+        };
+        let sources = Sources { userinfo: userinfo.as_ref(), access_token: access_token.as_ref(), ..alone };
+        self.named(sources, subject, session_id(&id_token))
+    }
+
+    /// The groups of the directory, when it is asked; `null` without an answer, and then nobody else is listened to.
+    async fn look_up_groups(&self, claims: &Map<String, Value>, subject: &str, tokens: &Tokens) -> Option<Value> {
+        let directory = self.directory.as_ref().filter(|directory| directory.is_asked(&self.settings, claims))?;
+        let person = Person { subject, access_token: tokens.access_token.as_ref() };
+        let found = directory.find(&self.client, person, self.clock.now()).await;
+        Some(found.map_or_else(
+            |error| {
+                tracing::warn!(
+                    provider.name = %self.name(),
+                    error = &error as &dyn std::error::Error,
+                    "a user of {} signs in without groups: looking them up failed", self.name(),
+                );
+                Value::Null
+            },
+            Value::from,
+        ))
+    }
+
+    /// Who `sources` speak of.
+    fn named(
+        &self,
+        sources: Sources<'_>,
+        subject: Subject,
+        provider_session: Option<String>,
+    ) -> Result<SignedIn, SignInError> {
+        let wanted = Wanted::of(&self.settings);
+        let (user, claims) = (wanted.user(sources)?, wanted.kept(sources));
+        let Subject { issuer, id: subject } = subject;
+        Ok(SignedIn { user, issuer, subject, provider_session, claims })
     }
 
     /// Whether the userinfo endpoint is asked about a person of whom the ID token leaves `missing` open.
@@ -248,8 +339,8 @@ impl Provider {
         Ok(asks)
     }
 
-    /// Where the browser goes to sign out there too (RP-Initiated Logout §2); `None` where that is not offered, or nothing is
-    /// known of the provider yet.
+    /// Where the browser goes to sign out there too (RP-Initiated Logout §2, or what the provider has instead); `None` where that is not
+    /// offered, or nothing is known of the provider yet.
     #[must_use]
     pub fn logout_url(
         &self,
@@ -257,19 +348,8 @@ impl Provider {
         id_token_hint: Option<&Secret<String>>,
         state: Option<&str>,
     ) -> Option<Url> {
-        let endpoint = self.metadata.peek()?.end_session_endpoint.clone()?;
-        let back = PostLogoutRedirectUrl::new(post_logout_redirect_uri.to_owned()).ok()?;
-        let client_id = ClientId::new(self.settings.client_id.clone());
-        let mut request = LogoutRequest::from(endpoint).set_client_id(client_id).set_post_logout_redirect_uri(back);
-        if let Some(state) = state {
-            request = request.set_state(CsrfToken::new(state.to_owned()));
-        }
-        let mut url = request.http_get_url();
-        if let Some(hint) = id_token_hint {
-            // By hand: openidconnect wants it parsed, and what the provider once sent goes back as it was.
-            url.query_pairs_mut().append_pair("id_token_hint", hint.expose());
-        }
-        Some(url)
+        let metadata = self.metadata.peek();
+        logout::url(&self.settings, metadata.as_deref(), post_logout_redirect_uri, id_token_hint, state)
     }
 
     /// Asks for metadata and keys, or says what is known of them already.
@@ -278,11 +358,14 @@ impl Provider {
     /// One of them cannot be had.
     pub async fn probe(&self) -> Result<Probe, Unavailable> {
         let metadata = self.metadata.get().await?;
-        let keys = self.keys.get().await?;
+        let usable_keys = match self.settings.protocol {
+            Protocol::Oidc => self.keys.get().await?.usable_with(&self.settings.algorithms),
+            Protocol::OAuth2(_) => 0,
+        };
         Ok(Probe {
-            usable_keys: keys.usable_with(&self.settings.algorithms),
+            usable_keys,
             userinfo: metadata.userinfo_endpoint.is_some(),
-            end_session: metadata.end_session_endpoint.is_some(),
+            end_session: self.logout_url("https://localhost/", None, None).is_some(),
             callbacks_have_issuer: metadata.callbacks_have_issuer,
         })
     }
@@ -301,7 +384,7 @@ fn session_id(id_token: &Map<String, Value>) -> Option<String> {
 #[cfg(test)]
 impl Provider {
     /// Only the signature of `token`.
-    pub(super) async fn verify_for_test(&self, token: &Unverified<'_>) -> Result<(), VerifyError> {
+    pub(super) async fn verify_for_test(&self, token: &super::jws::Unverified<'_>) -> Result<(), VerifyError> {
         keys::verify(token, &self.keys).await.map(|_| ())
     }
 }

@@ -49,6 +49,7 @@ pub(super) struct Signer {
     pub(super) kid: &'static str,
     pub(super) algorithm: Algorithm,
     key: EncodingKey,
+    pkcs8: Vec<u8>,
 }
 
 impl Signer {
@@ -56,29 +57,36 @@ impl Signer {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
         // jsonwebtoken's DER is PKCS#1; its PEM reader also takes the PKCS#8 that aws-lc gives.
-        let pem = STANDARD.encode(der.as_ref());
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n");
-        Self { kid, algorithm: Algorithm::RS256, key: EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap() }
+        let key = EncodingKey::from_rsa_pem(pem(der.as_ref()).as_bytes()).unwrap();
+        Self { kid, algorithm: Algorithm::RS256, key, pkcs8: der.as_ref().to_vec() }
     }
 
     pub(super) fn es256(kid: &'static str) -> Self {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
-        Self { kid, algorithm: Algorithm::ES256, key: EncodingKey::from_ec_der(pkcs8.as_ref()) }
+        let key = EncodingKey::from_ec_der(pkcs8.as_ref());
+        Self { kid, algorithm: Algorithm::ES256, key, pkcs8: pkcs8.as_ref().to_vec() }
     }
 
     pub(super) fn es384(kid: &'static str) -> Self {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).unwrap();
-        Self { kid, algorithm: Algorithm::ES384, key: EncodingKey::from_ec_der(pkcs8.as_ref()) }
+        let key = EncodingKey::from_ec_der(pkcs8.as_ref());
+        Self { kid, algorithm: Algorithm::ES384, key, pkcs8: pkcs8.as_ref().to_vec() }
     }
 
     pub(super) fn eddsa(kid: &'static str) -> Self {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
-        Self { kid, algorithm: Algorithm::EdDSA, key: EncodingKey::from_ed_der(pkcs8.as_ref()) }
+        let key = EncodingKey::from_ed_der(pkcs8.as_ref());
+        Self { kid, algorithm: Algorithm::EdDSA, key, pkcs8: pkcs8.as_ref().to_vec() }
     }
 
     pub(super) fn using(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
         self
+    }
+
+    /// The private key.
+    pub(super) fn pem(&self) -> Secret<String> {
+        Secret::new(pem(&self.pkcs8))
     }
 
     /// The public key, without `alg`.
@@ -109,6 +117,19 @@ impl Signer {
     }
 }
 
+fn pem(pkcs8: &[u8]) -> String {
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(pkcs8))
+}
+
+/// Header and claims of a token by `signer`, whose signature has been checked.
+pub(super) fn opened(signer: &Signer, token: &str) -> (Value, Value) {
+    let parts: Vec<&str> = token.split('.').collect();
+    let message = format!("{}.{}", parts[0], parts[1]);
+    assert!(crypto::verify(parts[2], message.as_bytes(), &signer.decoding_key(), signer.algorithm).unwrap());
+    let part = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap();
+    (part(parts[0]), part(parts[1]))
+}
+
 /// A token with any signature.
 pub(super) fn token_with(header: &Value, payload: &Value, signature: &str) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -132,8 +153,21 @@ pub(super) enum Answer {
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) path: String,
+    pub(super) query: String,
     pub(super) headers: http::HeaderMap,
     pub(super) body: String,
+}
+
+impl Seen {
+    /// The posted form.
+    pub(super) fn form(&self) -> HashMap<String, String> {
+        url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect()
+    }
+
+    /// A header, or nothing.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
 }
 
 /// A provider on a loopback socket.
@@ -218,6 +252,7 @@ impl FakeProvider {
         self.json("/.well-known/openid-configuration", metadata);
     }
 
+    /// At `path`, or only at `path?query`.
     pub(super) fn answers(&self, path: &str, answer: Answer) {
         self.script.answers.lock().unwrap().insert(path.to_owned(), answer);
     }
@@ -312,8 +347,10 @@ async fn answer(script: Arc<Script>, request: Request<Incoming>) -> Result<Respo
     let (head, body) = request.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     let path = head.uri.path().to_owned();
-    let found = script.answers.lock().unwrap().get(&path).cloned();
-    script.seen.lock().unwrap().push(Seen { path, headers: head.headers, body });
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let answers = script.answers.lock().unwrap().clone();
+    let found = answers.get(&format!("{path}?{query}")).or_else(|| answers.get(&path)).cloned();
+    script.seen.lock().unwrap().push(Seen { path, query, headers: head.headers, body });
     let full = |bytes: Bytes| Body::Full(Full::new(bytes));
     let response = match found {
         None => Response::builder().status(404).body(full(Bytes::new())),

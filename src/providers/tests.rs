@@ -14,6 +14,13 @@ use super::{
 };
 use crate::{policy::EMAIL_DOMAIN, secret::Secret};
 
+mod client_auth;
+mod endpoints;
+mod groups;
+mod oauth2;
+mod requests;
+mod signed;
+
 fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
 }
@@ -183,10 +190,11 @@ async fn a_provider_that_is_down_is_unavailable_until_it_is_up() {
     op.status("/.well-known/openid-configuration", 503, "");
     let (provider, clock) = op.known(op.settings());
     let verifier = secret(VERIFIER);
-    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier };
+    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: None };
     for _ in 0..100 {
         let error = provider.authorization_url(&request).await.unwrap_err();
-        assert_eq!(error.retry_after, Duration::from_secs(30));
+        let SignInError::Unavailable(unavailable) = &error else { panic!("{}", texts(&error)) };
+        assert_eq!(unavailable.retry_after, Duration::from_secs(30));
         assert!(texts(&error).contains("status 503"), "{}", texts(&error));
     }
     assert!(matches!(sign_in(&provider).await, Err(SignInError::Unavailable(_))));
@@ -350,7 +358,7 @@ async fn ten_thousand_made_up_kids_are_one_fetch() {
         for made_up in 0..10_000 {
             let header = json!({"alg": "ES256", "kid": format!("{round}-{made_up}")});
             let token = token_with(&header, &json!({}), "c2ln");
-            let token = jws::Unverified::parse(&token, &[jsonwebtoken::Algorithm::ES256]).unwrap();
+            let token = jws::Unverified::parse(&token, jws::TokenKind::Jwt, &[jsonwebtoken::Algorithm::ES256]).unwrap();
             assert!(provider.verify_for_test(&token).await.is_err());
         }
         assert_eq!(op.hits("/jwks"), 2 + round, "{answer}");
@@ -371,7 +379,8 @@ async fn the_authorization_request_says_what_it_must() {
     settings.client_id = "client id".into();
     let (provider, _) = op.known(settings);
     let verifier = secret(VERIFIER);
-    let request = AuthorizationRequest { state: "st-at_e", nonce: "n0nce", verifier: &verifier };
+    let request =
+        AuthorizationRequest { state: "st-at_e", nonce: "n0nce", verifier: &verifier, login_hint: Some("a+b c&d=@x") };
     let url = provider.authorization_url(&request).await.unwrap();
     let query = url.query().unwrap();
     assert!(query.starts_with("realm=/a+b&x=%2B&response_type=code&"), "{query}");
@@ -389,11 +398,55 @@ async fn the_authorization_request_says_what_it_must() {
         ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"), // RFC 7636 appendix B
         ("prompt", "select account"),
         ("resource", "https://api/?a=b&c=+"),
+        ("login_hint", "a+b c&d=@x"),
     ] {
         let values: Vec<&str> = pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
         assert_eq!(values, [value], "{name}");
     }
     assert!(!query.contains(VERIFIER));
+}
+
+/// T-046.
+#[tokio::test]
+async fn a_hint_replaces_nothing_that_is_configured() {
+    let (op, _) = good().await;
+    let mut settings = op.settings();
+    settings.authorization_parameters = vec![("login_hint".into(), "staff".into())];
+    let (provider, _) = op.known(settings);
+    let verifier = secret(VERIFIER);
+    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: Some("eve") };
+    let url = provider.authorization_url(&request).await.unwrap();
+    let hints: Vec<_> = url.query_pairs().filter(|(name, _)| name == "login_hint").map(|(_, hint)| hint).collect();
+    assert_eq!(hints, ["staff"]);
+}
+
+/// T-067, T-080.
+#[tokio::test]
+async fn an_issuer_is_known_by_its_names_byte_for_byte() {
+    let op = FakeProvider::start().await;
+    let plain = || settings("https://op.example");
+    let aliased = Settings { issuer_aliases: vec!["op.example".into()], ..plain() };
+    let allowed = ["t1".into(), "t2".into()].into();
+    let tenants = Some(Tenants { claim: "tid".into(), allowed });
+    let discovery_url = Url::parse("https://op.example/common/metadata").ok();
+    let shared = Settings { tenants, discovery_url, ..settings("https://op.example/{tenantid}/v2") };
+    for (settings, iss, known) in [
+        (plain(), "", false),
+        (plain(), "https://op.example/", false),
+        (plain(), "http://op.example", false),
+        (plain(), "https://op.example.evil.com", false),
+        (plain(), "op.example", false),
+        (plain(), "https://op.example", true),
+        (aliased.clone(), "https://op.example", true),
+        (aliased, "op.example", true),
+        (shared.clone(), "https://op.example/{tenantid}/v2", false),
+        (shared.clone(), "https://op.example/t3/v2", false),
+        (shared.clone(), "https://op.example/t1/t2/v2", false),
+        (shared, "https://op.example/t2/v2", true),
+    ] {
+        let issuer = settings.issuer.clone();
+        assert_eq!(op.known(settings).0.is_issuer(iss), known, "{iss} at {issuer}");
+    }
 }
 
 /// T-140: RFC 6749 §2.3.1.
@@ -492,9 +545,9 @@ async fn userinfo_that_cannot_be_used_is_an_error() {
         (any(302, "text/html", ""), "it redirects"),
         (any(200, "application/json", "garbage"), "not a JSON object"),
         (any(200, "application/json", r#"{"sub":"s-1","sub":"s-2","name":"x"}"#), "not a JSON object"),
-        (any(200, "Application/JWT", "a.b.c"), "it answers with a JWT"),
-        (any(200, "application/json", r#"{"name":"alice"}"#), "its answer has no `sub`"),
-        (any(200, "application/json", r#"{"sub":7,"name":"alice"}"#), "its answer has no `sub`"),
+        (any(200, "Application/JWT", "a.b.c"), "it answers with a JWT that cannot be trusted"),
+        (any(200, "application/json", r#"{"name":"alice"}"#), "its answer has no usable `sub`"),
+        (any(200, "application/json", r#"{"sub":7,"name":"alice"}"#), "its answer has no usable `sub`"),
         (any(200, "application/json", r#"{"sub":"s-2","name":"alice"}"#), "about another `sub`"),
     ] {
         op.answers("/userinfo", answer);

@@ -1,45 +1,82 @@
 //! What the userinfo endpoint adds about the person the ID token is about (OpenID Connect Core §5.3).
 //!
-//! Its answer counts only with the same `sub` as the ID token: an access token can belong to somebody else. Signed answers
-//! (`application/jwt`) are refused rather than half understood.
+//! Its answer counts only with the same `sub` as the ID token: an access token can belong to somebody else. A signed answer
+//! (`application/jwt`) counts only with a signature by the provider's keys; an encrypted one is refused.
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{StatusCode, header};
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    error::UserinfoError,
-    http::{Http, HttpError},
+    cached::Cached,
+    client_auth::Client,
+    error::{SignInError, UserinfoError},
+    http::{HttpError, bearer},
+    issuer,
     json::Object,
+    jws::{TokenKind, has_expired},
+    keys::{self, KeySource, VerifyError},
 };
-use crate::secret::Secret;
+use crate::{clock::UnixTime, secret::Secret};
 
 /// The claims that `endpoint` has about `subject`.
 pub(super) async fn ask(
-    http: &Http,
+    client: &Client,
+    keys: &Cached<KeySource>,
     endpoint: &Url,
     access_token: Option<&Secret<String>>,
     subject: &str,
-) -> Result<Map<String, Value>, UserinfoError> {
-    let token = access_token.ok_or(UserinfoError::NoAccessToken)?;
-    let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-    let mut bearer = bearer.map_err(|_| UserinfoError::NoAccessToken)?;
-    bearer.set_sensitive(true);
-    let request = Request::get(endpoint.as_str()).header(header::AUTHORIZATION, bearer).body(Bytes::new());
-    let response = http.send(request.map_err(|_| HttpError::Url)?).await?;
+    now: UnixTime,
+) -> Result<Map<String, Value>, SignInError> {
+    let request = access_token.and_then(|token| bearer(endpoint, token));
+    let request = request.ok_or(SignInError::Userinfo(UserinfoError::NoAccessToken))?;
+    let response = client.http.send(request).await.map_err(|error| SignInError::Userinfo(error.into()))?;
 
     if response.status() != StatusCode::OK {
-        return Err(HttpError::Status(response.status().as_u16()).into());
+        return Err(SignInError::Userinfo(HttpError::Status(response.status().as_u16()).into()));
     }
     let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if media_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/jwt")) {
-        return Err(UserinfoError::Signed);
-    }
-    let claims = Object::parse(response.body()).ok_or(UserinfoError::NotJson)?;
+    let is_jwt = media_type.is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/jwt"));
+    let claims = if is_jwt {
+        signed(client, keys, response.body(), now).await?
+    } else {
+        Object::parse(response.body()).ok_or(SignInError::Userinfo(UserinfoError::NotJson))?
+    };
     match claims.get("sub").and_then(Value::as_str) {
-        None => Err(UserinfoError::NoSubject),
-        Some(other) if other != subject => Err(UserinfoError::Subject),
+        None => Err(SignInError::Userinfo(UserinfoError::NoSubject("sub".into()))),
+        Some(other) if other != subject => Err(SignInError::Userinfo(UserinfoError::Subject)),
         Some(_) => Ok(claims),
     }
+}
+
+/// Core §5.3.2: the signature counts, and `iss` and `aud`, which should be there, have to fit where they are.
+async fn signed(
+    client: &Client,
+    keys: &Cached<KeySource>,
+    body: &[u8],
+    now: UnixTime,
+) -> Result<Map<String, Value>, SignInError> {
+    let settings = &client.settings;
+    let token = str::from_utf8(body).map_err(|_| SignInError::Userinfo(UserinfoError::NotJson))?;
+    let trusted = keys::claims(token.trim_ascii(), TokenKind::Jwt, &settings.algorithms, keys).await;
+    let (_, claims) = trusted.map_err(|error| match error {
+        VerifyError::Unavailable(error) => SignInError::Unavailable(error),
+        VerifyError::Token(error) => SignInError::Userinfo(UserinfoError::Signature(error)),
+    })?;
+    let is_ours = |audience: &Value| match audience {
+        Value::Array(many) => many.iter().any(|one| *one == settings.client_id.as_str()),
+        Value::String(one) => *one == settings.client_id,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    };
+    let wrong = |claim| Err(SignInError::Userinfo(UserinfoError::Claim(claim)));
+    if claims.get("iss").is_some_and(|iss| !iss.as_str().is_some_and(|iss| issuer::is_named_by(settings, iss))) {
+        return wrong("iss");
+    }
+    if claims.get("aud").is_some_and(|audience| !is_ours(audience)) {
+        return wrong("aud");
+    }
+    if claims.get("exp").is_some_and(|exp| has_expired(exp, now)) {
+        return wrong("exp");
+    }
+    Ok(claims)
 }

@@ -22,18 +22,24 @@ use crate::body::Body;
 pub(super) struct Activity {
     started: Instant,
     /// Requests under way, from their head to the end of the answer's body.
-    pub(super) in_flight: AtomicU32,
+    in_flight: AtomicU32,
     /// When the connection last became idle, in milliseconds after `started`.
     idle_since: AtomicU64,
     /// When the first byte of the next head came, in milliseconds after `started`; `NO_HEAD` before it did.
-    pub(super) head_since: AtomicU64,
+    head_since: AtomicU64,
     /// Then single bytes mean nothing: pings come and go on an idle connection.
     pub(super) is_http2: AtomicBool,
     /// The last request had a body, which may not have been read to its end.
     pub(super) had_body: AtomicBool,
+    /// Everything that was written has been taken by the system.
+    pub(super) is_flushed: AtomicBool,
+    /// The stream is being closed.
+    pub(super) is_closing: AtomicBool,
+    /// hyper's end is not the stream's: a rest begins.
+    pub(super) keeps_open: AtomicBool,
 }
 
-pub(super) const NO_HEAD: u64 = u64::MAX;
+const NO_HEAD: u64 = u64::MAX;
 
 impl Activity {
     pub(super) fn new() -> Self {
@@ -45,10 +51,23 @@ impl Activity {
             head_since: AtomicU64::new(0),
             is_http2: AtomicBool::new(false),
             had_body: AtomicBool::new(false),
+            is_flushed: AtomicBool::new(true),
+            is_closing: AtomicBool::new(false),
+            keeps_open: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn elapsed_ms(&self) -> u64 {
+    /// Bytes have come; between two requests of HTTP/1.1 they are the next one's head.
+    pub(super) fn head_begins(&self) {
+        let is_head = self.in_flight.load(Ordering::Relaxed) == 0
+            && self.head_since.load(Ordering::Relaxed) == NO_HEAD
+            && !self.is_http2.load(Ordering::Relaxed);
+        if is_head {
+            self.head_since.store(self.elapsed_ms(), Ordering::Relaxed);
+        }
+    }
+
+    fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NO_HEAD - 1)
     }
 
@@ -62,6 +81,30 @@ impl Activity {
             NO_HEAD => past(self.idle_since.load(Ordering::Relaxed), idle_timeout),
             since => past(since, header_timeout),
         }
+    }
+}
+
+impl Activity {
+    /// Whether nothing has happened for `time`, and nothing is left over from before: no request under way, no head begun, no body that may be
+    /// unread, nothing unsent, no end. A connection that never had a request is not at rest: it has to begin.
+    pub(super) fn is_at_rest(&self, time: Duration) -> bool {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        self.in_flight.load(Ordering::Relaxed) == 0
+            && self.head_since.load(Ordering::Relaxed) == NO_HEAD
+            && !is(&self.had_body)
+            && !is(&self.is_closing)
+            && is(&self.is_flushed)
+            && self.idle() >= time
+    }
+
+    /// How much of `idle_timeout` is left.
+    pub(super) fn idle_for_another(&self, idle_timeout: Duration) -> Duration {
+        idle_timeout.saturating_sub(self.idle())
+    }
+
+    /// How long it has been idle; means nothing while a request is under way.
+    fn idle(&self) -> Duration {
+        Duration::from_millis(self.elapsed_ms().saturating_sub(self.idle_since.load(Ordering::Relaxed)))
     }
 }
 

@@ -8,12 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use super::{
-    activity::{Activity, NO_HEAD},
-    connection::Lease,
-};
+use super::{activity::Activity, connection::Lease};
 
 /// How long, and for how many bytes, a peer that may still be sending a body is listened to after its last answer.
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -24,12 +22,34 @@ pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
     linger: Option<Linger>,
+    /// Was read already, and is read again first.
+    first: Bytes,
     _lease: Lease,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>, lease: Lease) -> Self {
-        Self { stream, activity, linger: None, _lease: lease }
+        Self { stream, activity, linger: None, first: Bytes::new(), _lease: lease }
+    }
+
+    /// `read` will be read again; false when there is nothing in it. The stream closes again when it is told to.
+    pub(super) fn put_back(&mut self, read: Bytes) -> bool {
+        self.activity.keeps_open.store(false, Ordering::Relaxed);
+        self.first = read;
+        if !self.first.is_empty() {
+            self.activity.head_begins();
+        }
+        !self.first.is_empty()
+    }
+}
+
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Waits until the peer sends something, which will be read again; false when it has gone. Can be dropped: a byte is put back as soon as it is
+    /// read.
+    pub(super) async fn begins(&mut self) -> bool {
+        let mut byte = [0];
+        let read = self.read(&mut byte).await;
+        matches!(read, Ok(1)) && self.put_back(Bytes::copy_from_slice(&byte))
     }
 }
 
@@ -42,14 +62,14 @@ struct Linger {
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.first.is_empty() {
+            buf.put_slice(&this.first.split_to(this.first.len().min(buf.remaining())));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        let activity = &this.activity;
-        let is_head = activity.in_flight.load(Ordering::Relaxed) == 0
-            && activity.head_since.load(Ordering::Relaxed) == NO_HEAD
-            && !activity.is_http2.load(Ordering::Relaxed);
-        if is_head && buf.filled().len() > before {
-            activity.head_since.store(activity.elapsed_ms(), Ordering::Relaxed);
+        if buf.filled().len() > before {
+            this.activity.head_begins();
         }
         Poll::Ready(Ok(()))
     }
@@ -57,15 +77,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        let this = self.get_mut();
+        this.activity.is_flushed.store(false, Ordering::Relaxed);
+        Pin::new(&mut this.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        // hyper flushes the stream when its own buffer is empty.
+        this.activity.is_flushed.store(true, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.activity.keeps_open.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
+        this.activity.is_closing.store(true, Ordering::Relaxed);
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             if !this.activity.had_body.load(Ordering::Relaxed) {
@@ -97,7 +127,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        this.activity.is_flushed.store(false, Ordering::Relaxed);
+        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,6 +1,7 @@
-//! Our two cookies in other people's headers: found, set, cleared, kept from the application.
+//! Our cookies in other people's headers: found, set, cleared, kept from the application.
 //!
 //! * `__Host-` and `Secure` when browsers reach us over TLS; on plain http (loopback) neither would be stored.
+//! * `SameSite=Lax`, except for the one cookie that has to come along when another site posts a form to us.
 //! * What is not ours stays as it is, byte for byte: odd spacing, `;;`, duplicates, bytes outside ASCII.
 
 use std::time::Duration;
@@ -12,6 +13,9 @@ use crate::origin::Origin;
 
 /// How many cookies of one name are looked at: a browser sends one, or a few when another host of the domain set some too.
 const TRIES: usize = 4;
+
+/// How many cookies are ours.
+const OURS: usize = 3;
 
 /// One of our cookies.
 pub(super) struct Cookie {
@@ -31,6 +35,16 @@ impl Cookie {
         Self::new(if origin.is_https() { "__Host-doorward-login" } else { "doorward-login" }, origin)
     }
 
+    /// The same for logins whose answer is a form that the provider's site posts. Browsers send none but `SameSite=None` with that (RFC 6265bis
+    /// §5.6.7.1), and store such a one only over TLS: on plain http it is never set.
+    pub(super) fn posted_login(origin: &Origin) -> Self {
+        if origin.is_https() {
+            Self::with("__Host-doorward-login-post", "; Path=/; Secure; HttpOnly; SameSite=None")
+        } else {
+            Self::new("doorward-login-post", origin)
+        }
+    }
+
     fn new(name: &'static str, origin: &Origin) -> Self {
         // `Lax`, not `Strict`: the provider sends the browser back to us from its own site.
         let attributes = if origin.is_https() {
@@ -38,6 +52,10 @@ impl Cookie {
         } else {
             "; Path=/; HttpOnly; SameSite=Lax"
         };
+        Self::with(name, attributes)
+    }
+
+    fn with(name: &'static str, attributes: &'static str) -> Self {
         Self { name, attributes, cleared: value(format!("{name}=; Max-Age=0{attributes}")) }
     }
 
@@ -74,7 +92,7 @@ impl Cookie {
 }
 
 /// Takes `ours` out of `headers`; a field of which nothing is left goes.
-pub(super) fn strip(headers: &mut HeaderMap, ours: [&Cookie; 2]) {
+pub(super) fn strip(headers: &mut HeaderMap, ours: [&Cookie; OURS]) {
     let mut is_one_empty = false;
     // Not `entry(COOKIE)`: that makes room for a new field first.
     for (_, value) in headers.iter_mut().filter(|(name, _)| *name == COOKIE) {
@@ -100,7 +118,7 @@ pub(super) fn strip(headers: &mut HeaderMap, ours: [&Cookie; 2]) {
 }
 
 /// Whether `set_cookie`, which the application sends, would store one of `ours`.
-pub(super) fn would_set(set_cookie: &HeaderValue, ours: [&Cookie; 2]) -> bool {
+pub(super) fn would_set(set_cookie: &HeaderValue, ours: [&Cookie; OURS]) -> bool {
     let pair = segments(set_cookie.as_bytes()).next().unwrap_or_default();
     // A cookie without a name is sent back as its value alone: `=doorward=x` returns as `doorward=x`.
     let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'=';
@@ -111,7 +129,7 @@ pub(super) fn would_set(set_cookie: &HeaderValue, ours: [&Cookie; 2]) -> bool {
 }
 
 /// `value` without `ours`; `None` when none of them is in it. Empty when only separators would be left.
-fn without(value: &HeaderValue, ours: [&Cookie; 2]) -> Option<HeaderValue> {
+fn without(value: &HeaderValue, ours: [&Cookie; OURS]) -> Option<HeaderValue> {
     let is_ours = |segment: &&[u8]| ours.iter().any(|cookie| cookie.value_in(segment).is_some());
     let bytes = value.as_bytes();
     if !segments(bytes).any(|segment| is_ours(&segment)) {
@@ -158,12 +176,12 @@ mod tests {
 
     use super::*;
 
-    fn ours(origin: &str) -> [Cookie; 2] {
+    fn ours(origin: &str) -> [Cookie; OURS] {
         let origin = Origin::parse(origin).unwrap();
-        [Cookie::session(&origin), Cookie::login(&origin)]
+        [Cookie::session(&origin), Cookie::login(&origin), Cookie::posted_login(&origin)]
     }
 
-    fn https() -> [Cookie; 2] {
+    fn https() -> [Cookie; OURS] {
         ours("https://app.example.com")
     }
 
@@ -177,21 +195,25 @@ mod tests {
 
     #[test]
     fn attributes_are_as_strict_as_the_origin_allows() {
-        let [session, login] = https();
+        let [session, login, posted] = https();
         let set = session.set("v", Duration::from_secs(60));
         assert_eq!(set, "__Host-doorward=v; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax");
         assert!(set.is_sensitive());
         assert_eq!(session.clear(), "__Host-doorward=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
         assert_eq!(login.clear(), "__Host-doorward-login=; Max-Age=0; Path=/; Secure; HttpOnly; SameSite=Lax");
+        let set = posted.set("v", Duration::from_secs(60));
+        assert_eq!(set, "__Host-doorward-login-post=v; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=None");
+        assert!(set.is_sensitive());
 
-        let [session, login] = ours("http://localhost:4180");
+        let [session, login, posted] = ours("http://localhost:4180");
         assert_eq!(session.set("v", Duration::from_secs(60)), "doorward=v; Max-Age=60; Path=/; HttpOnly; SameSite=Lax");
         assert_eq!(login.clear(), "doorward-login=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax");
+        assert_eq!(posted.clear(), "doorward-login-post=; Max-Age=0; Path=/; HttpOnly; SameSite=Lax");
     }
 
     #[test]
     fn a_cookie_is_found_by_its_whole_name() {
-        let [session, _] = https();
+        let [session, ..] = https();
         for (field, found) in [
             ("__Host-doorward=v", vec!["v"]),
             ("a=1; __Host-doorward=v; b=2", vec!["v"]),
@@ -227,9 +249,16 @@ mod tests {
     fn the_application_gets_every_cookie_but_ours() {
         const S: &str = "__Host-doorward=abc_-";
         const L: &str = "__Host-doorward-login=abc";
+        const P: &str = "__Host-doorward-login-post=abc";
         for (before, after) in [
             (S.to_owned(), None),
             (format!("{S}; {L}"), None),
+            (P.to_owned(), None),
+            (format!("a=1; {P}; {L}; b=2;{P}"), Some("a=1; b=2")),
+            (
+                format!("x{P}; __Host-doorward-login-posted=1"),
+                Some("x__Host-doorward-login-post=abc; __Host-doorward-login-posted=1"),
+            ),
             (format!(";; {S} ; ;"), None),
             (format!("{S}; a=1"), Some("a=1")),
             (format!("a=1; {S}"), Some("a=1")),
@@ -246,8 +275,8 @@ mod tests {
             (String::new(), Some("")),
         ] {
             let mut headers = headers(&[before.as_bytes()]);
-            let [session, login] = &https();
-            strip(&mut headers, [session, login]);
+            let [session, login, posted] = &https();
+            strip(&mut headers, [session, login, posted]);
             let expected: Vec<_> = after.iter().map(|after| after.as_bytes()).collect();
             assert_eq!(fields(&headers), expected, "{before:?}");
         }
@@ -255,19 +284,20 @@ mod tests {
 
     #[test]
     fn of_several_fields_only_the_emptied_go() {
-        let [session, login] = &https();
+        let [session, login, posted] = &https();
         let mut headers = headers(&[b"a=1", b"__Host-doorward=x", b"b=\xff; __Host-doorward-login=y", b"a=1"]);
         headers.insert("x-other", HeaderValue::from_static("stays"));
-        strip(&mut headers, [session, login]);
+        strip(&mut headers, [session, login, posted]);
         assert_eq!(fields(&headers), [b"a=1".as_slice(), b"b=\xff", b"a=1"]);
         assert_eq!(headers["x-other"], "stays");
     }
 
     #[test]
     fn on_plain_http_the_short_names_are_ours() {
-        let [session, login] = &ours("http://localhost:4180");
-        let mut headers = headers(&[b"doorward=x; __Host-doorward=y; doorward-login=z; doorward2=w"]);
-        strip(&mut headers, [session, login]);
+        let [session, login, posted] = &ours("http://localhost:4180");
+        let mut headers =
+            headers(&[b"doorward=x; __Host-doorward=y; doorward-login=z; doorward-login-post=v; doorward2=w"]);
+        strip(&mut headers, [session, login, posted]);
         assert_eq!(fields(&headers), [b"__Host-doorward=y; doorward2=w"]);
     }
 
@@ -277,6 +307,8 @@ mod tests {
         for (set_cookie, is_ours) in [
             ("__Host-doorward=evil; Path=/; Secure", true),
             ("__Host-doorward-login=evil", true),
+            ("__Host-doorward-login-post=evil; SameSite=None", true),
+            ("__Host-doorward-login-post2=theirs", false),
             ("  __Host-doorward  =evil", true),
             ("\t__HOST-Doorward\t=evil", true),
             ("__Host-doorward=", true),
@@ -294,12 +326,20 @@ mod tests {
             ("=", false),
             (";", false),
         ] {
-            let [session, login] = &https();
-            assert_eq!(would_set(&HeaderValue::from_static(set_cookie), [session, login]), is_ours, "{set_cookie:?}");
+            let [session, login, posted] = &https();
+            assert_eq!(
+                would_set(&HeaderValue::from_static(set_cookie), [session, login, posted]),
+                is_ours,
+                "{set_cookie:?}"
+            );
         }
-        let [session, login] = &ours("http://localhost:4180");
+        let [session, login, posted] = &ours("http://localhost:4180");
         for (set_cookie, is_ours) in [("doorward=evil", true), ("=DOORWARD-login=evil", true), ("door=theirs", false)] {
-            assert_eq!(would_set(&HeaderValue::from_static(set_cookie), [session, login]), is_ours, "{set_cookie:?}");
+            assert_eq!(
+                would_set(&HeaderValue::from_static(set_cookie), [session, login, posted]),
+                is_ours,
+                "{set_cookie:?}"
+            );
         }
     }
 
@@ -307,6 +347,7 @@ mod tests {
         let part = prop_oneof![
             Just(b"__Host-doorward".to_vec()),
             Just(b"-login".to_vec()),
+            Just(b"-post".to_vec()),
             Just(b"=".to_vec()),
             Just(b";".to_vec()),
             Just(b"; ".to_vec()),
@@ -321,16 +362,16 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_comes_ours_go_and_the_others_stay(raw in prop::collection::vec(field(), 0..4)) {
-            let [session, login] = &https();
+            let [session, login, posted] = &https();
             let raw: Vec<_> = raw.iter().map(Vec::as_slice).collect();
             let before = headers(&raw);
             let mut after = before.clone();
-            strip(&mut after, [session, login]);
+            strip(&mut after, [session, login, posted]);
             let pairs = |headers: &HeaderMap| -> Vec<Vec<u8>> {
                 let all = headers.get_all(COOKIE).into_iter().flat_map(|v| segments(v.as_bytes()));
                 all.map(|segment| segment.trim_ascii().to_vec()).filter(|segment| !segment.is_empty()).collect()
             };
-            let is_ours = |pair: &Vec<u8>| [session, login].iter().any(|cookie| cookie.value_in(pair).is_some());
+            let is_ours = |pair: &Vec<u8>| [session, login, posted].iter().any(|cookie| cookie.value_in(pair).is_some());
             prop_assert!(!pairs(&after).iter().any(is_ours));
             let expected: Vec<_> = pairs(&before).into_iter().filter(|pair| !is_ours(pair)).collect();
             prop_assert_eq!(pairs(&after), expected);
@@ -339,7 +380,7 @@ mod tests {
             }
             let _ = session.values(&before).count();
             for field in raw {
-                would_set(&HeaderValue::from_bytes(field).unwrap(), [session, login]);
+                would_set(&HeaderValue::from_bytes(field).unwrap(), [session, login, posted]);
             }
         }
     }

@@ -5,6 +5,8 @@
 //! * The secret is not associated data of the seal on purpose. When several tabs begin at the same moment in a browser without the cookie,
 //!   each answer sets another one and the last stays; the other tabs come back with a state that is genuine but bound to a secret that is gone.
 //!   It still has to open, so that they can be sent where they wanted to go instead of to an error.
+//! * Where a provider answers with a form that its own site posts, logins there have a cookie of their own, with another secret: it has to be
+//!   `SameSite=None`, and everybody else's need not be.
 //! * `state` is base64url and nothing else: there are providers that decode it once more than they should.
 
 use std::{sync::Arc, time::Duration};
@@ -39,9 +41,21 @@ pub(super) const MAX_USED: usize = 65_536;
 /// What all tabs of a browser share; the value of the login cookie.
 type BrowserSecret = Secret<Id>;
 
+/// How a provider sends the browser back, which decides the cookie that a login there is bound by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReturnsBy {
+    /// By a redirect, as nearly all do.
+    Link,
+    /// By a form that is posted from its site. On plain http no cookie comes along with that, so the one for links is set, and whoever gets the
+    /// form has to make a link of it.
+    Form,
+}
+
 /// Logins: began, and finished once.
 pub(super) struct Logins {
     pub(super) cookie: Cookie,
+    /// For [`ReturnsBy::Form`].
+    pub(super) posted_cookie: Cookie,
     ring: Ring<MAX_STATE_BYTES>,
     timeout: Duration,
     origin: Origin,
@@ -132,6 +146,7 @@ impl Logins {
         Self {
             ring: Ring::new(&settings.keys, PURPOSE, cookie.name(), &settings.origin),
             cookie,
+            posted_cookie: Cookie::posted_login(&settings.origin),
             timeout: settings.login_timeout,
             origin: settings.origin.clone(),
             used,
@@ -142,11 +157,13 @@ impl Logins {
         &self,
         headers: &HeaderMap,
         provider: ProviderTag,
+        returns: ReturnsBy,
         return_to: &ReturnTo,
         now: UnixTime,
     ) -> StartedLogin {
+        let cookie = self.cookie_for(returns);
         // Kept when there is one, so that the tabs that are already at the provider can still come back.
-        let browser = self.browsers(headers).next().unwrap_or_else(|| Secret::new(random()));
+        let browser = browsers(cookie, headers).next().unwrap_or_else(|| Secret::new(random()));
         let id: Id = random();
         let key = self.ring.newest();
         let derived = Derived::from(key, &id, &browser);
@@ -157,7 +174,7 @@ impl Logins {
             state: self.ring.seal(&id, &record),
             nonce: derived.nonce,
             verifier: derived.verifier,
-            set_cookie: self.cookie.set(&BASE64_URL_SAFE_NO_PAD.encode(browser.expose()), self.timeout),
+            set_cookie: cookie.set(&BASE64_URL_SAFE_NO_PAD.encode(browser.expose()), self.timeout),
         }
     }
 
@@ -166,6 +183,7 @@ impl Logins {
         headers: &HeaderMap,
         state: &str,
         provider: ProviderTag,
+        returns: ReturnsBy,
         now: UnixTime,
     ) -> Result<ResumedLogin, LoginStateError> {
         let opened = self.ring.open(state.as_bytes()).map_err(|reason| match reason {
@@ -186,8 +204,9 @@ impl Logins {
             return Err(LoginStateError::TooOld { return_to });
         }
         let mut has_cookie = false;
-        let derived =
-            self.browsers(headers).map(|browser| Derived::from(opened.key, &opened.id, &browser)).find(|it| {
+        let derived = browsers(self.cookie_for(returns), headers)
+            .map(|browser| Derived::from(opened.key, &opened.id, &browser))
+            .find(|it| {
                 has_cookie = true;
                 it.binding.ct_eq(&record.binding).into()
             });
@@ -204,13 +223,11 @@ impl Logins {
         self.used.add(login.id, login.started.plus(self.timeout), now)
     }
 
-    /// The well-formed login cookies that `headers` bring.
-    fn browsers(&self, headers: &HeaderMap) -> impl Iterator<Item = BrowserSecret> {
-        self.cookie.values(headers).filter_map(|value| {
-            let mut decoded = [0; 18];
-            let length = BASE64_URL_SAFE_NO_PAD.decode_slice(value, &mut decoded).ok()?;
-            decoded.get(..length)?.try_into().ok().map(Secret::new)
-        })
+    fn cookie_for(&self, returns: ReturnsBy) -> &Cookie {
+        match returns {
+            ReturnsBy::Form if self.origin.is_https() => &self.posted_cookie,
+            ReturnsBy::Form | ReturnsBy::Link => &self.cookie,
+        }
     }
 
     fn read(&self, record: &[u8]) -> Option<Record> {
@@ -222,6 +239,15 @@ impl Logins {
         let return_to = ReturnTo::parse(std::str::from_utf8(rest.0).ok()?, &self.origin);
         Some(Record { provider, started, binding, return_to })
     }
+}
+
+/// The secrets in the well-formed cookies of the kind of `cookie` that `headers` bring.
+fn browsers(cookie: &Cookie, headers: &HeaderMap) -> impl Iterator<Item = BrowserSecret> {
+    cookie.values(headers).filter_map(|value| {
+        let mut decoded = [0; 18];
+        let length = BASE64_URL_SAFE_NO_PAD.decode_slice(value, &mut decoded).ok()?;
+        decoded.get(..length)?.try_into().ok().map(Secret::new)
+    })
 }
 
 /// What a state holds.
@@ -285,9 +311,9 @@ mod tests {
     fn a_state_that_is_not_this_login_is_refused_and_says_why() {
         use LoginStateError as E;
         let logins = logins();
-        let started = logins.start(&HeaderMap::new(), A, &to("/deep?x=1"), NOW);
+        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/deep?x=1"), NOW);
         let (browser, state) = (with(&started.set_cookie), started.state.as_str());
-        let other_browser = with(&logins.start(&HeaderMap::new(), A, &to("/"), NOW).set_cookie);
+        let other_browser = with(&logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/"), NOW).set_cookie);
         let bad_cookie = |value: &str| {
             HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&format!("__Host-doorward-login={value}")).unwrap())])
         };
@@ -315,22 +341,75 @@ mod tests {
             (&browser, state, A, later(86_400), E::TooOld { return_to }),
             (&browser, state, A, UnixTime(NOW.0 - 61), E::FromTheFuture),
         ] {
-            assert_eq!(error(logins.resume(headers, state, provider, now)), answer, "{} at {now}", state.len());
+            assert_eq!(
+                error(logins.resume(headers, state, provider, ReturnsBy::Link, now)),
+                answer,
+                "{} at {now}",
+                state.len()
+            );
         }
         for now in [UnixTime(NOW.0 - 60), NOW, later(599)] {
-            assert!(logins.resume(&browser, state, A, now).is_ok(), "at {now}");
+            assert!(logins.resume(&browser, state, A, ReturnsBy::Link, now).is_ok(), "at {now}");
         }
     }
 
     #[test]
     fn a_login_comes_back_as_it_left() {
         let logins = logins();
-        let started = logins.start(&HeaderMap::new(), A, &to("/a/b?c=%2F&d"), NOW);
-        let resumed = logins.resume(&with(&started.set_cookie), &started.state, A, UnixTime(NOW.0 + 9)).ok().unwrap();
+        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/a/b?c=%2F&d"), NOW);
+        let resumed = logins
+            .resume(&with(&started.set_cookie), &started.state, A, ReturnsBy::Link, UnixTime(NOW.0 + 9))
+            .ok()
+            .unwrap();
         assert_eq!(resumed.return_to.as_str(), "/a/b?c=%2F&d");
         assert_eq!(resumed.nonce, started.nonce);
         assert_eq!(resumed.verifier.expose(), started.verifier.expose());
         assert_eq!(resumed.started, NOW);
+    }
+
+    /// T-130: the answer that another site posts brings a cookie of its own, and none but that counts for it.
+    #[test]
+    fn a_login_that_returns_by_a_form_has_its_own_cookie() {
+        use ReturnsBy::{Form, Link};
+        let logins = logins();
+        let by_link = logins.start(&HeaderMap::new(), A, Link, &to("/x"), NOW);
+        let by_form = logins.start(&with(&by_link.set_cookie), A, Form, &to("/x"), NOW);
+        let text = by_form.set_cookie.to_str().unwrap();
+        let (name, rest) = text.split_once('=').unwrap();
+        assert_eq!(name, "__Host-doorward-login-post");
+        assert_eq!(rest.len(), "; Max-Age=600; Path=/; Secure; HttpOnly; SameSite=None".len() + 22, "{text}");
+        assert!(text.ends_with("; Max-Age=600; Path=/; Secure; HttpOnly; SameSite=None"), "{text}");
+
+        // Both secrets under both names: no login opens with the other's, even where somebody renames a cookie.
+        let value = |login: &StartedLogin| {
+            with(&login.set_cookie)[COOKIE].to_str().unwrap().split_once('=').unwrap().1.to_owned()
+        };
+        let named = |name: &str, value: &str| {
+            HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&format!("{name}={value}")).unwrap())])
+        };
+        let (link, form) = (value(&by_link), value(&by_form));
+        for (login, returns, headers, ok) in [
+            (&by_link, Link, named("__Host-doorward-login", &link), true),
+            (&by_form, Form, named("__Host-doorward-login-post", &form), true),
+            (&by_form, Form, named("__Host-doorward-login", &form), false),
+            (&by_form, Form, named("__Host-doorward-login-post", &link), false),
+            (&by_form, Link, named("__Host-doorward-login-post", &form), false),
+            (&by_link, Form, named("__Host-doorward-login", &link), false),
+            (&by_link, Link, named("__Host-doorward-login-post", &link), false),
+        ] {
+            let resumed = logins.resume(&headers, &login.state, A, returns, NOW);
+            assert_eq!(resumed.is_ok(), ok, "{returns:?} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn on_plain_http_a_form_has_the_cookie_of_links() {
+        let origin = Origin::parse("http://localhost:4180").unwrap();
+        let logins =
+            Logins::new(&Settings { origin, ..settings() }, Arc::new(Remembered::new("used logins", MAX_USED)));
+        let login = logins.start(&HeaderMap::new(), A, ReturnsBy::Form, &to("/x"), NOW);
+        assert!(login.set_cookie.to_str().unwrap().starts_with("doorward-login="));
+        assert!(logins.resume(&with(&login.set_cookie), &login.state, A, ReturnsBy::Form, NOW).is_ok());
     }
 
     /// T-100.
@@ -339,7 +418,7 @@ mod tests {
         let logins = logins();
         let longest = to(&format!("/{}", "x".repeat(ReturnTo::MAX_BYTES - 1)));
         for return_to in [to("/"), to("/a?b=c&d=%20"), longest] {
-            let started = logins.start(&HeaderMap::new(), A, &return_to, NOW);
+            let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &return_to, NOW);
             let (nonce, verifier) = (started.nonce.as_str(), started.verifier.expose().as_str());
             for text in [started.state.as_str(), nonce, verifier] {
                 assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{text}");
@@ -347,9 +426,9 @@ mod tests {
             // RFC 7636 §4.1.
             assert_eq!((nonce.len(), verifier.len()), (22, 43));
             assert!(started.state.len() < 2_850, "{}", started.state.len());
-            assert!(logins.resume(&with(&started.set_cookie), &started.state, A, NOW).is_ok());
+            assert!(logins.resume(&with(&started.set_cookie), &started.state, A, ReturnsBy::Link, NOW).is_ok());
         }
-        let set_cookie = logins.start(&HeaderMap::new(), A, &to("/"), NOW).set_cookie;
+        let set_cookie = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/"), NOW).set_cookie;
         let (pair, attributes) = set_cookie.to_str().unwrap().split_once("; ").unwrap();
         assert_eq!(pair.len(), "__Host-doorward-login=".len() + 22);
         assert_eq!(attributes, "Max-Age=600; Path=/; Secure; HttpOnly; SameSite=Lax");
@@ -362,7 +441,7 @@ mod tests {
         let mut browser = HeaderMap::new();
         let mut tabs = Vec::new();
         for n in 0..20 {
-            let started = logins.start(&browser, A, &to(&format!("/tab/{n}")), NOW);
+            let started = logins.start(&browser, A, ReturnsBy::Link, &to(&format!("/tab/{n}")), NOW);
             browser = with(&started.set_cookie);
             tabs.push((n, started));
         }
@@ -371,7 +450,7 @@ mod tests {
         let nonces: std::collections::BTreeSet<_> = tabs.iter().map(|(_, tab)| tab.nonce.as_str()).collect();
         assert_eq!((secrets.len(), nonces.len()), (20, 20), "no two logins share anything");
         for (n, tab) in tabs.iter().rev() {
-            let resumed = logins.resume(&browser, &tab.state, A, NOW).ok().unwrap();
+            let resumed = logins.resume(&browser, &tab.state, A, ReturnsBy::Link, NOW).ok().unwrap();
             assert_eq!(resumed.return_to.as_str(), format!("/tab/{n}"));
             assert_eq!(resumed.verifier.expose(), tab.verifier.expose());
             assert!(logins.use_once(&resumed, NOW));
@@ -382,10 +461,12 @@ mod tests {
     #[test]
     fn tabs_that_begin_at_once_still_know_where_they_wanted_to_go() {
         let logins = logins();
-        let tabs: Vec<_> = (0..5).map(|n| logins.start(&HeaderMap::new(), A, &to(&format!("/tab/{n}")), NOW)).collect();
+        let tabs: Vec<_> = (0..5)
+            .map(|n| logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to(&format!("/tab/{n}")), NOW))
+            .collect();
         let browser = with(&tabs[4].set_cookie);
         for (n, tab) in tabs.iter().enumerate() {
-            let answer = logins.resume(&browser, &tab.state, A, NOW);
+            let answer = logins.resume(&browser, &tab.state, A, ReturnsBy::Link, NOW);
             match answer {
                 Ok(resumed) => assert_eq!((n, resumed.return_to.as_str()), (4, "/tab/4")),
                 Err(error) => assert_eq!(error.return_to(), Some(&to(&format!("/tab/{n}")))),
@@ -397,22 +478,22 @@ mod tests {
     #[test]
     fn of_several_login_cookies_the_right_one_counts() {
         let logins = logins();
-        let mine = logins.start(&HeaderMap::new(), A, &to("/x"), NOW);
-        let theirs = logins.start(&HeaderMap::new(), A, &to("/"), NOW);
+        let mine = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), NOW);
+        let theirs = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/"), NOW);
         let mut headers = with(&theirs.set_cookie);
         headers.append(COOKIE, with(&mine.set_cookie)[COOKIE].clone());
-        assert!(logins.resume(&headers, &mine.state, A, NOW).is_ok());
+        assert!(logins.resume(&headers, &mine.state, A, ReturnsBy::Link, NOW).is_ok());
     }
 
     /// T-047.
     #[test]
     fn a_login_is_used_once() {
         let logins = logins();
-        let started = logins.start(&HeaderMap::new(), A, &to("/x"), NOW);
+        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), NOW);
         let browser = with(&started.set_cookie);
-        let first = logins.resume(&browser, &started.state, A, NOW).ok().unwrap();
+        let first = logins.resume(&browser, &started.state, A, ReturnsBy::Link, NOW).ok().unwrap();
         assert!(logins.use_once(&first, NOW));
-        let again = logins.resume(&browser, &started.state, A, UnixTime(NOW.0 + 5)).ok().unwrap();
+        let again = logins.resume(&browser, &started.state, A, ReturnsBy::Link, UnixTime(NOW.0 + 5)).ok().unwrap();
         assert!(!logins.use_once(&again, UnixTime(NOW.0 + 5)));
         assert_eq!(again.return_to, to("/x"), "the back button still leads somewhere");
     }
@@ -420,7 +501,7 @@ mod tests {
     /// T-049, T-055, T-077.
     #[test]
     fn a_login_survives_a_new_key_and_no_other_gateway() {
-        let started = logins().start(&HeaderMap::new(), A, &to("/x"), NOW);
+        let started = logins().start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), NOW);
         let browser = with(&started.set_cookie);
         let other = |change: fn(&mut Settings)| {
             let mut settings = settings();
@@ -428,7 +509,7 @@ mod tests {
             Logins::new(&settings, Arc::new(Remembered::new("used logins", MAX_USED)))
         };
         let rotated = other(|s| s.keys.insert(0, Secret::new([99; 32])));
-        let resumed = rotated.resume(&browser, &started.state, A, NOW).ok().unwrap();
+        let resumed = rotated.resume(&browser, &started.state, A, ReturnsBy::Link, NOW).ok().unwrap();
         assert_eq!(resumed.verifier.expose(), started.verifier.expose());
         assert_eq!(resumed.nonce, started.nonce);
 
@@ -437,7 +518,11 @@ mod tests {
             ("another host", other(|s| s.origin = Origin::parse("https://other.example.com").unwrap())),
             ("another port", other(|s| s.origin = Origin::parse("https://app.example.com:8443").unwrap())),
         ] {
-            assert_eq!(error(gateway.resume(&browser, &started.state, A, NOW)), LoginStateError::DoesNotOpen, "{why}");
+            assert_eq!(
+                error(gateway.resume(&browser, &started.state, A, ReturnsBy::Link, NOW)),
+                LoginStateError::DoesNotOpen,
+                "{why}"
+            );
         }
     }
 
@@ -445,14 +530,17 @@ mod tests {
     #[test]
     fn every_changed_bit_is_noticed() {
         let logins = logins();
-        let started = logins.start(&HeaderMap::new(), A, &to("/x"), NOW);
+        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), NOW);
         let browser = with(&started.set_cookie);
         for at in 0..started.state.len() {
             for bit in 0..7 {
                 let mut state = started.state.clone().into_bytes();
                 state[at] ^= 1 << bit;
                 let state = String::from_utf8(state).unwrap();
-                assert!(logins.resume(&browser, &state, A, NOW).is_err(), "bit {bit} of character {at}");
+                assert!(
+                    logins.resume(&browser, &state, A, ReturnsBy::Link, NOW).is_err(),
+                    "bit {bit} of character {at}"
+                );
             }
         }
         let value = browser[COOKIE].to_str().unwrap().to_owned();
@@ -463,7 +551,10 @@ mod tests {
                 changed[at] ^= 1 << bit;
                 let Ok(changed) = HeaderValue::from_bytes(&changed) else { continue };
                 let headers = HeaderMap::from_iter([(COOKIE, changed)]);
-                assert!(logins.resume(&headers, &started.state, A, NOW).is_err(), "bit {bit} of character {at}");
+                assert!(
+                    logins.resume(&headers, &started.state, A, ReturnsBy::Link, NOW).is_err(),
+                    "bit {bit} of character {at}"
+                );
             }
         }
     }
@@ -475,7 +566,7 @@ mod tests {
                 COOKIE,
                 HeaderValue::from_str(&format!("__Host-doorward-login={cookie}")).unwrap(),
             )]);
-            prop_assert!(logins().resume(&headers, &state, A, NOW).is_err());
+            prop_assert!(logins().resume(&headers, &state, A, ReturnsBy::Link, NOW).is_err());
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 
-pub use self::login_state::{LoginStateError, ResumedLogin, StartedLogin};
+pub use self::login_state::{LoginStateError, ResumedLogin, ReturnsBy, StartedLogin};
 use self::{cookie::Cookie, login_state::Logins, revocation::Remembered, seal::Ring};
 use crate::{
     clock::UnixTime,
@@ -237,10 +237,13 @@ impl Sessions {
         self.cookie.clear()
     }
 
-    /// The `Set-Cookie` that removes the login cookie. Logins under way in other tabs then end as [`LoginStateError::NoCookie`].
-    #[must_use]
-    pub fn clear_login(&self) -> HeaderValue {
-        self.logins.cookie.clear()
+    /// The `Set-Cookie`s that remove the login cookies of the browser that sent `headers`. Logins under way in other tabs then end as
+    /// [`LoginStateError::NoCookie`].
+    pub fn clear_logins(&self, headers: &HeaderMap) -> impl Iterator<Item = HeaderValue> {
+        // Few browsers have the second one, and nobody else needs to hear of it.
+        let posted = &self.logins.posted_cookie;
+        let has_posted = posted.values(headers).next().is_some();
+        [Some(self.logins.cookie.clear()), has_posted.then(|| posted.clear())].into_iter().flatten()
     }
 
     /// Ends `session`: every copy of its cookie is dead on this replica from now on.
@@ -250,13 +253,17 @@ impl Sessions {
 
     /// Takes our cookies out of a request for the application.
     pub fn strip(&self, headers: &mut HeaderMap) {
-        cookie::strip(headers, [&self.cookie, &self.logins.cookie]);
+        cookie::strip(headers, self.cookies());
     }
 
     /// Whether the application's `set_cookie` would store a cookie of ours.
     #[must_use]
     pub fn is_ours(&self, set_cookie: &HeaderValue) -> bool {
-        cookie::would_set(set_cookie, [&self.cookie, &self.logins.cookie])
+        cookie::would_set(set_cookie, self.cookies())
+    }
+
+    fn cookies(&self) -> [&Cookie; 3] {
+        [&self.cookie, &self.logins.cookie, &self.logins.posted_cookie]
     }
 
     /// Begins a login at `provider` in the browser that sent `headers`.
@@ -264,10 +271,11 @@ impl Sessions {
         &self,
         headers: &HeaderMap,
         provider: ProviderTag,
+        returns: ReturnsBy,
         return_to: &ReturnTo,
         now: UnixTime,
     ) -> StartedLogin {
-        self.logins.start(headers, provider, return_to, now)
+        self.logins.start(headers, provider, returns, return_to, now)
     }
 
     /// The login that comes back from `provider` with `state`. It is not used up by this: see [`Sessions::use_once`].
@@ -279,9 +287,10 @@ impl Sessions {
         headers: &HeaderMap,
         state: &str,
         provider: ProviderTag,
+        returns: ReturnsBy,
         now: UnixTime,
     ) -> Result<ResumedLogin, LoginStateError> {
-        self.logins.resume(headers, state, provider, now)
+        self.logins.resume(headers, state, provider, returns, now)
     }
 
     /// Uses `login` up; `false` when that has happened before, as after the back button. Ask before the code is sent anywhere.

@@ -166,15 +166,15 @@ fn the_same_user_twice_is_two_sessions() {
 fn a_session_is_no_login_and_a_login_is_no_session() {
     let sessions = sessions(|_| ());
     let sealed = value(&sessions, &session("alice"));
-    let login = sessions.start_login(&HeaderMap::new(), ProviderTag([1; 4]), &ReturnTo::root(), T0);
+    let login = sessions.start_login(&HeaderMap::new(), ProviderTag([1; 4]), ReturnsBy::Link, &ReturnTo::root(), T0);
     let browser = pair(&login.set_cookie);
     let secret = browser.split_once('=').unwrap().1;
     assert_eq!(found(&sessions, &login.state, T0), None, "a state as session cookie");
     assert_eq!(found(&sessions, secret, T0), None, "a login cookie as session cookie");
-    let as_state = sessions.resume_login(&brings(&browser), &sealed, ProviderTag([1; 4]), T0);
+    let as_state = sessions.resume_login(&brings(&browser), &sealed, ProviderTag([1; 4]), ReturnsBy::Link, T0);
     assert_eq!(as_state.err(), Some(LoginStateError::DoesNotOpen), "a session cookie as state");
     let as_login_cookie = brings(&format!("{}={sealed}", sessions.login_cookie_name()));
-    let resumed = sessions.resume_login(&as_login_cookie, &login.state, ProviderTag([1; 4]), T0);
+    let resumed = sessions.resume_login(&as_login_cookie, &login.state, ProviderTag([1; 4]), ReturnsBy::Link, T0);
     assert_eq!(resumed.err(), Some(LoginStateError::NoCookie { return_to: ReturnTo::root() }));
     assert_eq!(sessions.find(&as_login_cookie, T0), None);
 }
@@ -393,7 +393,7 @@ fn on_plain_http_the_cookies_have_their_short_names() {
 #[test]
 fn set_cookies_do_not_show_in_debug_output() {
     let sessions = sessions(|_| ());
-    let login = sessions.start_login(&HeaderMap::new(), ProviderTag([1; 4]), &ReturnTo::root(), T0);
+    let login = sessions.start_login(&HeaderMap::new(), ProviderTag([1; 4]), ReturnsBy::Link, &ReturnTo::root(), T0);
     for set_cookie in [sessions.seal(&session("alice")).unwrap(), login.set_cookie] {
         assert_eq!(format!("{set_cookie:?}"), "Sensitive");
     }
@@ -433,14 +433,14 @@ fn a_reload_forgets_nothing() {
     let before = sessions(|_| {});
     let ended = session("alice");
     let cookie = brings(&pair(&before.seal(&ended).unwrap()));
-    let login = before.start_login(&HeaderMap::new(), ProviderTag([1; 4]), &ReturnTo::root(), T0);
+    let login = before.start_login(&HeaderMap::new(), ProviderTag([1; 4]), ReturnsBy::Link, &ReturnTo::root(), T0);
     let browser = brings(&pair(&login.set_cookie));
     before.revoke(&ended, T0);
-    let resumed = before.resume_login(&browser, &login.state, ProviderTag([1; 4]), T0).ok().unwrap();
+    let resumed = before.resume_login(&browser, &login.state, ProviderTag([1; 4]), ReturnsBy::Link, T0).ok().unwrap();
     assert!(before.use_once(&resumed, T0));
 
     let after = before.reconfigured(&settings());
     assert!(after.find(&cookie, T0).is_none());
-    let resumed = after.resume_login(&browser, &login.state, ProviderTag([1; 4]), T0).ok().unwrap();
+    let resumed = after.resume_login(&browser, &login.state, ProviderTag([1; 4]), ReturnsBy::Link, T0).ok().unwrap();
     assert!(!after.use_once(&resumed, T0));
 }

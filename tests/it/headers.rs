@@ -40,6 +40,10 @@ async fn nobody_elses_identity_header_arrives_in_any_spelling() {
         "Remote-User: admin",
         "Remote_User: admin",
         "X-WebAuth-User: admin",
+        "X_WEBAUTH_EMAIL: admin",
+        "X-WebAuth-Name: admin",
+        "x-webauth-groups: admin",
+        "Remote-Name: admin",
     ] {
         let answer = gate.ask("GET /", &[&cookie, forged]).await;
         assert_eq!(answer.status, 200, "{forged}");

@@ -170,6 +170,54 @@ async fn a_callback_posted_from_another_site_finishes_in_the_browser_that_began(
     }
 }
 
+/// T-130: where a provider is known to post its answers, its logins alone have a cookie that comes along; the code never stands in a URL of ours.
+#[tokio::test]
+async fn an_answer_posted_from_another_site_brings_the_cookie_made_for_it() {
+    let clock = doorward::clock::Clock::stopped(gate::NOW);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let provider = gate::provider("https://app.test", &clock).await;
+    let public = [("public_url", "https://app.test")];
+    let gate = Gate::beside(listener, provider, crate::support::Upstream::start().await, clock, &public);
+    let host = [("host", "app.test")];
+    let callback = gate.url("/_auth/callback/dev");
+
+    // A provider that answers as usual keeps the cookie that other sites cannot make a browser send.
+    let answer = Browser::new().navigate(Method::GET, &gate.url("/_auth/login?rd=/x"), None, &host).await;
+    assert!(answer.set_cookies()[0].starts_with("__Host-doorward-login=") && !answer.location().contains("form_post"));
+    assert!(answer.set_cookies()[0].ends_with("SameSite=Lax"), "{answer:?}");
+
+    let mut settings = gate.settings(&public);
+    settings.providers[0].response_mode = doorward::providers::ResponseMode::FormPost;
+    gate.reload(settings).await;
+    let mut browser = Browser::new();
+    let answer = browser.navigate(Method::GET, &gate.url("/_auth/login?rd=/x"), None, &host).await;
+    assert!(answer.location().contains("&response_mode=form_post"), "{answer:?}");
+    let [set_cookie] = answer.set_cookies()[..] else { panic!("{answer:?}") };
+    assert!(set_cookie.ends_with("Path=/; Secure; HttpOnly; SameSite=None"), "{set_cookie}");
+    // The provider of these tests answers by links only; the test plays the page that posts.
+    let page = browser.reach_provider(&answer.location().replace("&response_mode=form_post", "")).await;
+    let url = browser.choose(&page, &[("person", "ada")]).await;
+    let mut form: Vec<_> = parameters(&url);
+    // Apple adds who it is, unsigned; that is nobody's word.
+    form.push(("user".into(), r#"{"name":{"firstName":"Eve"},"email":"eve@example.org"}"#.into()));
+    let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    let cross_site = [("host", "app.test"), ("sec-fetch-site", "cross-site"), ("origin", "https://provider.test")];
+
+    let elsewhere = Browser::new().navigate(Method::POST, &callback, Some(form.clone()), &cross_site).await;
+    assert_eq!((elsewhere.status.as_u16(), gate.token_requests()), (400, 0), "{elsewhere:?}");
+    let back = browser.navigate(Method::POST, &callback, Some(form.clone()), &cross_site).await;
+    assert_eq!((back.status.as_u16(), back.header("location"), gate.token_requests()), (303, "/x", 1), "{back:?}");
+    let session = back.set_cookies()[0].split(';').next().unwrap().to_owned();
+    let who =
+        gate.say(format!("GET /x HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\nCookie: {session}\r\n\r\n")).await;
+    assert_eq!((who.status, gate.upstream.take_one().one("x-user").as_deref()), (200, Some("ada")));
+
+    // The session cookie does not come along, so a second time leads where it shows (T-047).
+    let again = browser.navigate(Method::POST, &callback, Some(form), &cross_site).await;
+    assert_eq!((again.status.as_u16(), again.header("location"), gate.token_requests()), (303, "/x", 1), "{again:?}");
+    assert!(again.set_cookies().is_empty());
+}
+
 /// T-044, T-101: any number of tabs, one cookie, and each tab ends where it wanted to go.
 #[tokio::test]
 async fn twenty_tabs_cost_one_cookie_and_all_finish() {
@@ -219,8 +267,8 @@ async fn tabs_that_begin_at_once_all_find_their_way() {
 #[tokio::test]
 async fn a_link_adds_nothing_to_what_the_provider_is_asked() {
     let gate = Gate::with(&[("providers.dev.scopes", "openid,profile,email")]).await;
-    let hostile = "&scope=admin&prompt=none&acr_values=0&client_id=evil&redirect_uri=https%3A%2F%2Fevil.com&iss=https%3A%2F%2Fevil.com\
-                   &response_type=token&state=x&nonce=x&code_challenge=x&login_hint=eve&response_mode=fragment&target_link_uri=https%3A%2F%2Fevil.com";
+    let hostile = "&scope=admin&prompt=none&acr_values=0&client_id=evil&redirect_uri=https%3A%2F%2Fevil.com\
+                   &response_type=token&state=x&nonce=x&code_challenge=x&response_mode=fragment&id_token_hint=x&domain_hint=x&claims=%7B%7D&max_age=1&request=x&lti_message_hint=x";
     let mut seen = Vec::new();
     for query in ["", hostile] {
         let login = Browser::new().get(&gate.url(&format!("/_auth/login?rd=%2Fx{query}"))).await;

@@ -83,7 +83,8 @@ async fn no_secret_is_in_the_log_at_any_level() {
 
     // A good one, its replay, a renewal, a logout.
     let mut browser = Browser::new();
-    let login = browser.get(&gate.url("/_auth/login?rd=%2Fdeep")).await;
+    let login = browser.get(&gate.url("/_auth/login?rd=%2Fdeep&login_hint=hint-secret-1")).await;
+    secrets.add("a hint", "hint-secret-1");
     secrets.add_parameters(login.location().split_once('?').unwrap().1);
     let callback = browser.begin(&gate.url("/deep"), "ada").await;
     secrets.add_parameters(callback.split_once('?').unwrap().1);

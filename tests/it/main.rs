@@ -11,9 +11,11 @@
 )]
 
 mod behaviour;
+mod choosing;
 mod cookies;
 mod drain;
 mod framing;
+mod header_values;
 mod headers;
 mod http2;
 mod id_token;
@@ -24,6 +26,8 @@ mod personalities;
 mod provider_faults;
 mod reload;
 mod return_to;
+mod route_headers;
+mod route_providers;
 mod session;
 mod sign_in;
 mod support;

@@ -71,6 +71,24 @@ async fn a_login_leads_home() {
     }
 }
 
+/// T-067, T-061 to T-065: through `target_link_uri`, as a link and as a form of another site.
+#[tokio::test]
+async fn a_login_that_another_site_begins_leads_home() {
+    let gate = Gate::start().await;
+    let iss = gate.provider.issuer();
+    for (asked, to) in cases(&gate) {
+        let link = format!("/_auth/login?iss={}&target_link_uri={}", encoded(iss), encoded(&asked));
+        let back = Browser::new().sign_in_at(&gate.url(&link), "ada").await;
+        assert_eq!((back.status.as_u16(), back.header("location")), (303, to), "{asked:?}");
+
+        let mut browser = Browser::new();
+        let form = [("iss", iss), ("target_link_uri", &*asked)];
+        let begun = browser.post(&gate.url("/_auth/login"), &form).await;
+        let back = browser.sign_in_at(&begun.location(), "ada").await;
+        assert_eq!((back.status.as_u16(), back.header("location")), (303, to), "{asked:?} posted");
+    }
+}
+
 /// T-061, T-068: through the path somebody without a session asked for. Nothing of the login stays in the address.
 #[tokio::test]
 async fn the_path_that_was_asked_for_is_where_the_login_leads() {
@@ -131,11 +149,11 @@ async fn a_written_state_leads_nowhere() {
     assert_eq!(gate.token_requests(), 1, "the one of the sign-in");
 }
 
-/// T-067, T-070: other words for the same wish have no effect, and nobody is asked because of them.
+/// T-070: other words for the same wish have no effect.
 #[tokio::test]
 async fn no_other_parameter_or_header_says_where_to_go() {
     let gate = Gate::start().await;
-    let link = "/_auth/login?target_link_uri=https%3A%2F%2Fevil.com&iss=https%3A%2F%2Fevil.com&login_hint=x&redirect=%2F%2Fevil.com&next=%2F%2Fevil.com";
+    let link = "/_auth/login?redirect=%2F%2Fevil.com&next=%2F%2Fevil.com";
     let mut browser = Browser::new();
     let back = browser.sign_in_at(&gate.url(link), "ada").await;
     assert_eq!((back.status.as_u16(), back.header("location")), (303, "/"));

@@ -1,22 +1,21 @@
-//! The request path: routes and who may use them, identity headers, trusted proxies.
+//! The request path: routes and who may use them, trusted proxies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use http::HeaderName;
-
-use super::Reading;
+use super::{
+    Reading,
+    headers::{self, Taken},
+};
 use crate::{
     config::{
         addresses::{TrustedPeer, Upstream},
-        leaf::Given as Value,
-        raw::{Allow, Headers, Route},
+        leaf::{Given as Value, shown},
+        raw::{Allow, Headers, Route, SecretHeader},
         shape::dotted,
-        values::{EmailDomain, as_read_upstream, header_name},
+        values::EmailDomain,
     },
-    gateway::settings::{
-        ClaimHeader, HeaderSettings, PathPrefix, RouteSettings, Settings, TrustedProxies, UpstreamLimits,
-    },
-    identity::{NeededClaims, UserId},
+    gateway::settings::{HeaderSettings, PathPrefix, RouteSettings, Settings, TrustedProxies, UpstreamLimits},
+    identity::{NeededClaims, ProviderName, UserId},
     origin::Origin,
     policy::{Access, Rules},
 };
@@ -26,9 +25,12 @@ pub(super) struct Given {
     pub(super) prefix: Value<PathPrefix>,
     pub(super) upstream: Value<Upstream>,
     pub(super) allow: Option<Allow>,
+    pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     pub(super) routes: Vec<Route>,
     pub(super) headers: Headers,
     pub(super) trusted_proxies: Value<Vec<TrustedPeer>>,
+    /// The names of the providers.
+    pub(super) providers: BTreeSet<String>,
 }
 
 pub(super) fn resolve(
@@ -41,20 +43,24 @@ pub(super) fn resolve(
     if prefix.as_ref().is_some_and(|prefix| prefix.as_str().is_empty()) {
         reading.wrong("prefix", "is `/`; nothing would be left for the application");
     }
+    let (headers, taken) = headers::resolve(raw.headers, reading);
     let routes = if raw.upstream.is_given() {
         if !raw.routes.is_empty() {
             let upstream = reading.named("upstream");
             reading
                 .wrong("routes", format!("stand beside {upstream}, which is short for a route; give one of the two"));
         }
-        single(raw.upstream, raw.allow, reading).map(|route| vec![route])
+        single(raw.upstream, raw.allow, raw.secret_headers, taken, reading).map(|route| vec![route])
     } else {
         if raw.allow.is_some() && !raw.routes.is_empty() {
             reading.wrong_near("allow", "stands beside `routes`; write it at each route it is meant for");
         }
-        routes(raw.routes, prefix.as_ref(), origin.as_ref(), reading)
+        if !raw.secret_headers.is_empty() && !raw.routes.is_empty() {
+            reading.wrong_near("secret_headers", "stand beside `routes`; write them at each route they are meant for");
+        }
+        let beside = Beside { prefix: prefix.as_ref(), origin: origin.as_ref(), providers: &raw.providers, taken };
+        routes(raw.routes, &beside, reading)
     };
-    let headers = headers(raw.headers, reading);
     let trusted_proxies = reading.required(raw.trusted_proxies, "trusted_proxies").map(|peers| trusted(peers, reading));
     Some(Settings {
         origin: origin?,
@@ -79,10 +85,25 @@ pub(super) fn needed_claims(headers: &HeaderSettings, routes: &[RouteSettings]) 
 }
 
 /// `upstream` is short for a route with path `/`.
-fn single(upstream: Value<Upstream>, allow: Option<Allow>, reading: &mut Reading<'_>) -> Option<RouteSettings> {
+fn single(
+    upstream: Value<Upstream>,
+    allow: Option<Allow>,
+    secret_headers: BTreeMap<String, SecretHeader>,
+    taken: Taken,
+    reading: &mut Reading<'_>,
+) -> Option<RouteSettings> {
     let upstream = reading.value(upstream, "upstream");
     let access = allow.map_or(Some(Access::SignedIn), |allow| rules("allow", allow, reading));
-    Some(RouteSettings { host: None, path: root(), upstream: upstream?.0, access: access? })
+    let secret_headers = headers::secret(secret_headers, "secret_headers", taken, reading);
+    Some(RouteSettings {
+        host: None,
+        path: root(),
+        upstream: upstream?.0,
+        access: access?,
+        providers: Box::default(),
+        user_header: None,
+        secret_headers: secret_headers?,
+    })
 }
 
 fn root() -> PathPrefix {
@@ -90,12 +111,15 @@ fn root() -> PathPrefix {
     PathPrefix::parse("/").expect("the root is a path prefix")
 }
 
-fn routes(
-    raw: Vec<Route>,
-    prefix: Option<&PathPrefix>,
-    origin: Option<&Origin>,
-    reading: &mut Reading<'_>,
-) -> Option<Vec<RouteSettings>> {
+/// What a route is compared with.
+struct Beside<'a> {
+    prefix: Option<&'a PathPrefix>,
+    origin: Option<&'a Origin>,
+    providers: &'a BTreeSet<String>,
+    taken: Taken,
+}
+
+fn routes(raw: Vec<Route>, beside: &Beside<'_>, reading: &mut Reading<'_>) -> Option<Vec<RouteSettings>> {
     if raw.is_empty() {
         if !reading.is_reported("routes") {
             reading.missing("upstream", "is required, or `routes`: which application stands behind the gateway?");
@@ -106,8 +130,8 @@ fn routes(
     let mut routes = Vec::with_capacity(raw.len());
     for (number, raw) in raw.into_iter().enumerate() {
         let key = format!("routes[{number}]");
-        let Some(route) = route(&key, raw, reading) else { continue };
-        if prefix.is_some_and(|prefix| prefix.covers(route.path.as_str())) {
+        let Some(route) = route(&key, raw, beside, reading) else { continue };
+        if beside.prefix.is_some_and(|prefix| prefix.covers(route.path.as_str())) {
             let prefix = reading.named("prefix");
             reading.wrong(&format!("{key}.path"), format!("lies within {prefix}, which the gateway answers itself"));
         }
@@ -116,7 +140,7 @@ fn routes(
             reading.wrong(&key, format!("has the host and path of {other}"));
         }
         // Browsers keep the session cookie for the public origin's host only.
-        if let (Some(host), Some(origin)) = (&route.host, origin)
+        if let (Some(host), Some(origin)) = (&route.host, beside.origin)
             && &**host != origin.host()
             && route.access != Access::Anonymous
         {
@@ -128,7 +152,7 @@ fn routes(
     Some(routes)
 }
 
-fn route(key: &str, raw: Route, reading: &mut Reading<'_>) -> Option<RouteSettings> {
+fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) -> Option<RouteSettings> {
     let host = reading.value(raw.host, &format!("{key}.host"));
     let path = match raw.path.is_given() {
         true => reading.value(raw.path, &format!("{key}.path")),
@@ -149,7 +173,53 @@ fn route(key: &str, raw: Route, reading: &mut Reading<'_>) -> Option<RouteSettin
             None
         }
     };
-    Some(RouteSettings { host: host.map(|host| host.0), path: path?, upstream: upstream?.0, access: access? })
+    for (is_given, name, what) in [
+        (raw.providers.is_given(), "providers", "no provider counts"),
+        (raw.user_header.is_given(), "user_header", "nobody is named"),
+    ] {
+        if is_anonymous && is_given {
+            let anonymous = reading.named(&format!("{key}.anonymous"));
+            let what = format!("stands beside {anonymous}: where nobody is asked who they are, {what}");
+            reading.wrong(&format!("{key}.{name}"), what);
+        }
+    }
+    let providers = providers(raw.providers, &format!("{key}.providers"), beside.providers, reading);
+    let user_key = format!("{key}.user_header");
+    let user_header = reading.value(raw.user_header, &user_key);
+    let taken = beside.taken.at_route(user_header.as_ref(), &user_key, reading);
+    let secret_headers = headers::secret(raw.secret_headers, &format!("{key}.secret_headers"), taken, reading);
+    Some(RouteSettings {
+        host: host.map(|host| host.0),
+        path: path?,
+        upstream: upstream?.0,
+        access: access?,
+        providers: providers?,
+        user_header,
+        secret_headers: secret_headers?,
+    })
+}
+
+/// The providers whose sessions count. A list without entries would let nobody in; left out, it lets everybody in.
+fn providers(
+    given: Value<Vec<String>>,
+    key: &str,
+    known: &BTreeSet<String>,
+    reading: &mut Reading<'_>,
+) -> Option<Box<[ProviderName]>> {
+    if !given.is_given() {
+        return Some(Box::default());
+    }
+    let names: Vec<String> = reading.value(given, key)?;
+    if names.is_empty() {
+        reading.wrong(key, "is empty; nobody's session would count");
+    }
+    for name in names.iter().filter(|name| !known.contains(*name)) {
+        let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        let what = format!("names {}, which is no provider here; there are {}", shown(name), known.join(", "));
+        reading.wrong(key, what);
+    }
+    // A name that cannot be parsed is reported where the provider is.
+    names.iter().map(|name| ProviderName::parse(name)).collect()
 }
 
 /// Whom `allow` names. A list that names nobody is a mistake: left out, it would have let everybody in.
@@ -183,34 +253,6 @@ fn list<T>(
         reading.wrong(key, "is empty; it lets nobody in");
     }
     list.into_iter().flatten().map(text).collect()
-}
-
-fn headers(raw: Headers, reading: &mut Reading<'_>) -> Option<HeaderSettings> {
-    let user = reading.required(raw.user, "headers.user");
-    let mut known: BTreeMap<String, String> = BTreeMap::new();
-    let mut is_new = |name: &HeaderName, key: &str, reading: &mut Reading<'_>| {
-        if let Some(other) = known.insert(as_read_upstream(name), key.to_owned()) {
-            let other = reading.named(&other);
-            reading.wrong(
-                key,
-                format!("is the same header as {other}: case, `_` and `.` make no difference to applications"),
-            );
-        }
-    };
-    if let Some(user) = &user {
-        is_new(user, "headers.user", reading);
-    }
-    let mut claims = Vec::with_capacity(raw.claims.len());
-    for (name, claim) in raw.claims {
-        let key = dotted("headers.claims", &name);
-        let header = header_name(&name).map_err(|what| reading.wrong(&key, what)).ok();
-        if let Some(header) = &header {
-            is_new(header, &key, reading);
-        }
-        let claim = reading.value(claim, &key);
-        claims.extend(header.zip(claim).map(|(header, claim)| ClaimHeader { header, claim: claim.into() }));
-    }
-    Some(HeaderSettings { user: user?, claims })
 }
 
 fn trusted(peers: Vec<TrustedPeer>, reading: &mut Reading<'_>) -> TrustedProxies {

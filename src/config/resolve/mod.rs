@@ -4,6 +4,7 @@
 //! settings are made only when nothing was reported.
 
 mod gateway;
+mod headers;
 mod providers;
 mod sessions;
 
@@ -53,13 +54,16 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
         prefix: raw.prefix,
         upstream: raw.upstream,
         allow: raw.allow,
+        secret_headers: raw.secret_headers,
         routes: raw.routes,
         headers: raw.headers,
         trusted_proxies: raw.trusted_proxies,
+        providers: raw.providers.keys().cloned().collect(),
     };
     let gateway = gateway::resolve(gateway, origin.clone(), upstream, reading);
     let needed = gateway.as_ref().map(|gateway| gateway::needed_claims(&gateway.headers, &gateway.routes));
-    let providers = providers::resolve(raw.providers, &needed.unwrap_or_default(), provider.as_ref(), reading);
+    let providers =
+        providers::resolve(raw.providers, origin.as_ref(), &needed.unwrap_or_default(), provider.as_ref(), reading);
     let sessions = sessions::resolve(raw.session, origin, reading);
     let filter = reading.required(raw.log.filter, "log.filter");
     let format = reading.required(raw.log.format, "log.format");
@@ -231,8 +235,14 @@ impl Reading<'_> {
 
     /// The table `key`, or its name, is wrong; from the environment it has no place of its own.
     fn wrong_near(&mut self, key: &str, what: impl Into<String>) {
-        let place = self.place(key).or_else(|| self.layers.iter().rev().find_map(|layer| layer.place_within(key)));
-        self.problems.push(Problem { place: place.cloned(), key: key.to_owned(), what: what.into() });
+        let what = what.into();
+        let within = || self.layers.iter().rev().find_map(|layer| layer.place_within(key));
+        let (place, what) = match self.place(key) {
+            Some(place) => (Some(place), what),
+            // A variable's name would say another key.
+            None => (within(), format!("`{key}` {what}")),
+        };
+        self.problems.push(Problem { place: place.cloned(), key: key.to_owned(), what });
     }
 
     /// Nothing stands at `key`. Silent when something did, but was of no use, or when the file could not be read.

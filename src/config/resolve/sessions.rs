@@ -127,12 +127,7 @@ fn parse(text: &Secret<String>) -> Result<Key, String> {
 
 impl Reading<'_> {
     /// The secret `key`, written there or in the file that `key` + `_file` names, not both. `None` when it is neither.
-    pub(super) fn secret(
-        &mut self,
-        inline: Given<Secret<String>>,
-        file: Given<PathBuf>,
-        key: &str,
-    ) -> Option<Secret<String>> {
+    pub(super) fn secret<T: Leaf>(&mut self, inline: Given<T>, file: Given<PathBuf>, key: &str) -> Option<T> {
         let key_file = format!("{key}_file");
         if inline.is_given() && file.is_given() {
             let inline = self.named(key);
@@ -145,7 +140,7 @@ impl Reading<'_> {
         let path = self.value(file, &key_file)?;
         let text = files::text(&path).and_then(|text| {
             let wrong = |what| format!("names {}, whose content {what}", files::shown(&path));
-            Secret::parse(&Value::from(text)).map_err(wrong)
+            T::parse(&Value::from(text)).map_err(wrong)
         });
         text.map_err(|what| self.wrong(&key_file, what)).ok()
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{Case, KEY, OTHER_KEY};
 use crate::{
     config::load,
+    gateway::settings::{ClaimFormat, Encoding, ListForm, TooLong},
     identity::Needed,
     policy::Access,
     providers::{ClientAuth, UserinfoMode},
@@ -128,13 +129,71 @@ fn lists_and_tables_can_be_variables() {
 }
 
 #[test]
+fn a_claim_is_written_as_its_header_says() {
+    let file = "[headers.claims]\nX-Groups = 'groups'\nX-Email = 'email'\n[headers.formats.X-Groups]\nlist = 'json'\nmax_bytes = '8KiB'\n";
+    let case = Case::good()
+        .file(file)
+        .variable("HEADERS__USER_ENCODING", "percent")
+        .variable("HEADERS__FORMATS__X_GROUPS__LIST", "joined")
+        .variable("HEADERS__FORMATS__X_GROUPS__SEPARATOR", ";")
+        .variable("HEADERS__FORMATS__X_EMAIL__TOO_LONG", "refuse");
+    let headers = case.loaded().settings.gateway.headers;
+    assert_eq!(headers.user_encoding, Encoding::Percent);
+    let formats: Vec<_> = headers.claims.iter().map(|claim| (claim.header.as_str(), claim.format.clone())).collect();
+    let groups =
+        ClaimFormat { list: Some(ListForm::Joined), separator: ';', max_bytes: 8_192, ..ClaimFormat::default() };
+    let email = ClaimFormat { too_long: TooLong::Refuse, ..ClaimFormat::default() };
+    assert_eq!(formats, [("x-email", email), ("x-groups", groups)]);
+}
+
+#[test]
+fn a_preset_gives_way_to_what_is_written() {
+    let sent = |case: &Case| {
+        let headers = case.loaded().settings.gateway.headers;
+        let claims = headers.claims.iter().map(|claim| format!("{} = {}", claim.header, claim.claim));
+        [vec![headers.user.to_string()], claims.collect()].concat().join(", ")
+    };
+    let case = Case::good().variable("HEADERS__PRESET", "doorward");
+    assert_eq!(sent(&case), "x-user");
+    for (preset, all) in [
+        (
+            "oauth2-proxy",
+            "x-forwarded-user, x-forwarded-email = email, x-forwarded-groups = groups, x-forwarded-preferred-username = preferred_username",
+        ),
+        ("remote-user", "remote-user, remote-email = email, remote-groups = groups, remote-name = name"),
+        ("webauth", "x-webauth-user, x-webauth-email = email, x-webauth-groups = groups, x-webauth-name = name"),
+    ] {
+        assert_eq!(sent(&Case::good().variable("HEADERS__PRESET", preset)), all);
+    }
+    let case = Case::good()
+        .file("[headers]\npreset = 'remote-user'\n[headers.claims]\nRemote_Email = 'mail'\nX-More = 'more'\n")
+        .variable("HEADERS__USER", "X-Me")
+        .variable("HEADERS__CLAIMS__REMOTE_GROUPS", "false");
+    assert_eq!(sent(&case), "x-me, remote-name = name, remote_email = mail, x-more = more");
+    let by_address = case.variable("HEADERS__USER", "remote_name");
+    assert_eq!(sent(&by_address), "remote_name, remote_email = mail, x-more = more");
+    let case = by_address.variable("HEADERS__USER", "X-Me");
+    let effective = case.loaded().effective().replace(case.directory.path().to_str().unwrap(), "DIR");
+    for line in [
+        "preset = \"remote-user\"  # DIR/doorward.toml:2",
+        "user = \"X-Me\"  # DOORWARD_HEADERS__USER",
+        "Remote-Name = \"name\"  # preset remote-user",
+        "Remote_Email = \"mail\"  # DIR/doorward.toml:4",
+    ] {
+        assert!(effective.lines().any(|found| found == line), "{line} in\n{effective}");
+    }
+}
+
+#[test]
 fn a_provider_in_the_file_gets_its_secret_from_a_variable() {
-    let file =
-        "[providers.My-Corp]\nclient_id = 'x'\n[providers.my-idp]\nissuer = 'https://i.example'\nclient_id = 'y'\n";
+    let file = "[providers.My-Corp]\nclient_id = 'x'\n[providers.my-idp]\nissuer = 'https://i.example'\nclient_id = 'y'\n\
+         user_prefix = 'i:'\n";
     let case = Case::good()
         .file(&file.replace("My-Corp", "my-corp"))
         .variable("PROVIDERS__MY_IDP__CLIENT_SECRET", "s")
         .variable("PROVIDERS__MY_IDP__CLIENT_AUTH", "client_secret_post")
+        .variable("PROVIDERS__CORP__USER_PREFIX", "c:")
+        .variable("PROVIDERS__MY_CORP__USER_PREFIX", "m:")
         .variable("PROVIDERS__MY_CORP__ISSUER", "https://c.example");
     let providers = case.loaded().settings.providers;
     let names: Vec<_> = providers.iter().map(|provider| provider.name.as_str()).collect();
@@ -189,7 +248,11 @@ fn what_weakens_a_protection_is_warned_about() {
         ),
         (
             Case::good()
-                .file("[providers.a]\nkind = 'google'\nclient_id = 'a'\n[providers.b]\nkind = 'google'\nclient_id = 'b'\n"),
+                .variable("PROVIDERS__CORP__USER_PREFIX", "c:")
+                .file(
+                    "[providers.a]\nkind = 'google'\nclient_id = 'a'\nuser_prefix = 'a:'\n\
+                     [providers.b]\nkind = 'google'\nclient_id = 'b'\nuser_prefix = 'b:'\n",
+                ),
             vec!["providers.b.display_name (kind google) is that of `a` too"],
         ),
     ] {
@@ -208,8 +271,9 @@ fn every_value_says_where_it_came_from() {
         .without("UPSTREAM")
         .file(
             "trusted_proxies = ['unix']\n[[routes]]\nupstream = 'http://127.0.0.1:1'\n[routes.allow.claims]\n'urn:x' = ['a\"b']\n\
-             [providers.google]\nclient_id = 'x'\n",
+             [providers.google]\nclient_id = 'x'\nuser_prefix = 'g:'\n",
         )
+        .variable("PROVIDERS__CORP__USER_PREFIX", "c:")
         .variable("LIMITS__HEADER_COUNT", "50")
         .variable("PROVIDERS__CORP__SCOPES", "openid,email")
         .flag("log.filter", "debug");

@@ -1,7 +1,10 @@
 //! The whole of it: sources in, settings or problems out.
 
 mod documents;
+mod explained;
+mod kinds;
 mod meant;
+mod providers;
 mod refused;
 mod secrets;
 

@@ -17,16 +17,24 @@ fn a_right_secret_is_never_shown() {
         .with("client-secret", "hunter2-in-a-file\n")
         .variable("SESSION__PREVIOUS_KEYS", OTHER_KEY)
         .variable("PROVIDERS__CORP__CLIENT_SECRET", "hunter2")
+        .variable("PROVIDERS__CORP__USER_PREFIX", "c:")
+        .variable("PROVIDERS__GOOGLE__USER_PREFIX", "g:")
         .variable("PROVIDERS__GOOGLE__CLIENT_ID", "x")
-        .variable("PROVIDERS__GOOGLE__CLIENT_SECRET_FILE", "DIR/client-secret");
+        .variable("PROVIDERS__GOOGLE__CLIENT_SECRET_FILE", "DIR/client-secret")
+        .with("proxy-secret", "hunter2 in a file\n")
+        .variable("SECRET_HEADERS__X_GATE__VALUE", "hunter2")
+        .variable("SECRET_HEADERS__X_OTHER__VALUE_FILE", "DIR/proxy-secret");
     let loaded = case.loaded();
     let secret = |number: usize| loaded.settings.providers[number].client_secret.as_ref().unwrap().expose().clone();
     assert_eq!([secret(0), secret(1)], ["hunter2", "hunter2-in-a-file"]);
+    let headers = loaded.settings.gateway.routes[0].secret_headers.iter();
+    let headers: Vec<_> = headers.map(|secret| (secret.name.as_str(), secret.value.to_str().unwrap())).collect();
+    assert_eq!(headers, [("x-gate", "hunter2"), ("x-other", "hunter2 in a file")]);
     let shown = everything_shown(&case);
     for secret in [KEY, OTHER_KEY, "hunter2", "hunter2-in-a-file"] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
-    assert_eq!(loaded.effective().matches("\"[secret]\"").count(), 3, "{}", loaded.effective());
+    assert_eq!(loaded.effective().matches("\"[secret]\"").count(), 4, "{}", loaded.effective());
 }
 
 #[test]
@@ -41,6 +49,9 @@ fn a_wrong_secret_is_not_shown_either() {
         Case::good().with("key", "hunter2").without("SESSION__KEY").variable("SESSION__KEY_FILE", "DIR/key"),
         Case::good().with("key", "\thunter2").without("SESSION__KEY").variable("SESSION__KEY_FILE", "DIR/key"),
         Case::good().with("keys", "hunter2\nhunter2").variable("SESSION__PREVIOUS_KEYS_FILE", "DIR/keys"),
+        Case::good().variable("SECRET_HEADERS__X_SECRET", SECRET),
+        Case::good().variable("SECRET_HEADERS__X_SECRET__VALUE", "hunter2\n"),
+        Case::good().variable("SECRET_HEADERS__HOST__VALUE", SECRET),
         Case::good().variable("PROVIDERS__CORP__CLIENT_SECRET", "hunter2 "),
         Case::good().variable("PROVIDERS__CORP__CLIENT_SECRT", SECRET),
         Case::good().variable("PROVIDERS__CORP__CLIENT_SECRET__X", SECRET),

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use url::Url;
 
-use crate::origin::Origin;
+use crate::origin::{Origin, ReturnTo};
 
 mod href;
 mod policy;
@@ -59,6 +59,46 @@ pub struct Choice<'a> {
     pub display_name: &'a str,
     /// Where the sign-in with it starts.
     pub href: Href,
+}
+
+/// The question for an e-mail address, where its domain can say which provider.
+#[derive(Clone, Debug)]
+pub struct AskAddress<'a> {
+    /// Where the form leads, by GET: it changes nothing, and its address can be kept.
+    pub action: Href,
+    /// Where the sign-in leads.
+    pub return_to: &'a ReturnTo,
+    /// What was typed before; empty the first time.
+    pub typed: &'a str,
+    /// Why that did not settle it.
+    pub problem: Option<AddressProblem>,
+    /// A provider that the form may lead to is on plain http.
+    pub may_be_plain_http: bool,
+}
+
+/// Why an address did not say which provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressProblem {
+    /// It is none.
+    NoAddress,
+    /// No provider is for its domain.
+    NoProvider,
+    /// More than one is.
+    SeveralProviders,
+}
+
+impl AddressProblem {
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::NoAddress => "This is no e-mail address, which would look like name@example.com.",
+            Self::NoProvider => {
+                "None of these is meant for addresses like this one. Check its spelling, or choose from the list."
+            }
+            Self::SeveralProviders => {
+                "More than one of these is meant for addresses like this one. Choose from the list."
+            }
+        }
+    }
 }
 
 /// Something that went wrong, for the person in front of it.
@@ -145,12 +185,21 @@ impl Pages {
 
     /// Which provider to sign in with.
     #[must_use]
-    pub fn sign_in(&self, choices: &[Choice<'_>]) -> Page {
+    pub fn sign_in(&self, choices: &[Choice<'_>], address: Option<&AskAddress<'_>>) -> Page {
         let choices: Vec<Value> = choices
             .iter()
             .map(|choice| context! { display_name => name(choice.display_name), href => choice.href.in_html() })
             .collect();
-        self.page("sign_in.html", context! { choices }, &self.policies.no_form)
+        let policy = address.map_or(&self.policies.no_form, |ask| self.policies.form_leading_on(ask.may_be_plain_http));
+        let address = address.map(|ask| {
+            context! {
+                action => ask.action.in_html(),
+                return_to => ask.return_to.as_str(),
+                typed => shown(ask.typed, MAX_TYPED),
+                problem => ask.problem.map(AddressProblem::sentence),
+            }
+        });
+        self.page("sign_in.html", context! { choices, address }, policy)
     }
 
     /// What went wrong.
@@ -250,6 +299,9 @@ fn authority(origin: &Origin) -> String {
 fn name(text: &str) -> String {
     shown(text, 255)
 }
+
+/// The longest text that goes back into a field, in characters: more than a sign-in takes as a hint.
+const MAX_TYPED: usize = 512;
 
 /// A sentence or a few: part of it may be what a stranger put into a URL.
 fn sentence(text: &str) -> String {

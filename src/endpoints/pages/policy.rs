@@ -37,10 +37,14 @@ impl Policies {
     /// Browsers hold every redirect after a form against `form-action`, not only the first address. The provider may redirect further,
     /// to a provider of its own for example, so naming its origin would strand people half signed out: only the scheme is bound.
     pub(super) fn form_leading_to(&self, next: Option<&Url>) -> &HeaderValue {
-        match next.map(Url::scheme) {
+        match next {
             None => &self.form_to_us,
-            Some("http") => &self.form_and_on_by_http,
-            Some(_) => &self.form_and_on_by_https,
+            Some(next) => self.form_leading_on(next.scheme() == "http"),
         }
+    }
+
+    /// The same where the address we redirect to is not known yet.
+    pub(super) fn form_leading_on(&self, may_be_plain_http: bool) -> &HeaderValue {
+        if may_be_plain_http { &self.form_and_on_by_http } else { &self.form_and_on_by_https }
     }
 }

@@ -81,6 +81,18 @@ impl Gate {
     ) -> Self {
         let address = listener.local_addr().unwrap();
         let settings = load(&format!("http://{address}"), &provider, &upstream, more);
+        Self::told(listener, settings, provider, upstream, clock)
+    }
+
+    /// Told exactly this.
+    pub fn told(
+        listener: TcpListener,
+        settings: config::Settings,
+        provider: Provider,
+        upstream: Upstream,
+        clock: Clock,
+    ) -> Self {
+        let address = listener.local_addr().unwrap();
         let app = App::on(listener.into(), settings, clock.clone()).unwrap();
         let stop = CancellationToken::new();
         let admin = app.admin_address();
