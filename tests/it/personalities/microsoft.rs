@@ -211,8 +211,10 @@ pub async fn graph() -> Upstream {
     graph.replies(move |request| {
         assert_eq!(request.one("consistencylevel").as_deref(), Some("eventual"));
         assert!(request.one("authorization").is_some_and(|token| token.starts_with("Bearer ey")));
-        assert_eq!(request.path(), "/v1.0/me/transitiveMemberOf");
-        let next = |page: u8| json!(format!("{origin}/v1.0/me/transitiveMemberOf?$select=id&$skiptoken={page}"));
+        assert_eq!(request.path(), "/v1.0/me/transitiveMemberOf/microsoft.graph.group");
+        let next = |page: u8| {
+            json!(format!("{origin}/v1.0/me/transitiveMemberOf/microsoft.graph.group?$select=id&$skiptoken={page}"))
+        };
         let page = request.parameter("$skiptoken").unwrap_or_else(|| "1".to_owned());
         let body = match &*page {
             "1" => json!({"value": [{"id": "g-1"}, {"id": "g-2"}], "@odata.nextLink": next(2)}),
@@ -225,7 +227,7 @@ pub async fn graph() -> Upstream {
 }
 
 pub fn endpoint(graph: &Upstream) -> String {
-    format!("{}/v1.0/me/transitiveMemberOf?$select=id&$top=100", graph.url())
+    format!("{}/v1.0/me/transitiveMemberOf/microsoft.graph.group?$count=true&$select=id&$top=100", graph.url())
 }
 
 /// T-128.
