@@ -3,7 +3,7 @@
 use doorward::dev::provider::{Asked, Endpoint, KeyProof, Provider, Quirk};
 use serde_json::{Value, json};
 
-use super::without;
+use super::{back_with, without};
 use crate::support::{
     browser::{Answer, Browser, someone},
     personality::{Expected, Key, Personality, World, check, parameter},
@@ -67,6 +67,17 @@ async fn linkedins_tokens_are_for_us_and_from_either_issuer() {
         let case = format!("{claim} {value}");
         world.provider().faults().next_id_token(move |_, claims| _ = claims.insert(claim.to_owned(), value));
         check(&case, &world.sign_in("782bbtaQ", &json!({})).await, expected);
+    }
+}
+
+/// It has words of its own for somebody who says no.
+#[tokio::test]
+async fn whoever_cancels_at_linkedin_is_told_so() {
+    let world = LINKEDIN.world().await;
+    for code in ["user_cancelled_login", "user_cancelled_authorize"] {
+        let mut browser = world.browser();
+        let back = back_with(&world, &mut browser, &[("error", code)]).await;
+        check(code, &world.told(&mut browser, &back).await, Err((403, "cancelled")));
     }
 }
 
@@ -177,17 +188,18 @@ async fn a_posted_answer_is_for_the_browser_that_asked() {
         fields.iter().map(|field| (field.0.clone(), value(field))).collect()
     };
     let states = fields.iter().find(|(name, _)| name == "state").map(|(_, value)| value.clone()).unwrap();
-    for (case, form) in [
-        ("another code", changed("code", "made-up")),
-        ("another state", changed("state", &states.chars().rev().collect::<String>())),
+    for (case, status, form) in [
+        ("another code", 400, changed("code", "made-up")),
+        ("another state", 400, changed("state", &states.chars().rev().collect::<String>())),
         (
-            "an error",
+            "cancelled",
+            403,
             vec![("error".to_owned(), "user_cancelled_authorize".to_owned()), ("state".to_owned(), states.clone())],
         ),
     ] {
         let mut one = browser.clone();
         let back = one.post_across(&action, &form).await;
-        assert!(back.status.is_client_error() || back.status == 502, "{case}: {back:?}");
+        assert_eq!(back.status, status, "{case}: {back:?}");
         assert!(!one.cookies_for("app.example.com:443").contains("__Host-doorward="), "{case}");
     }
 }
