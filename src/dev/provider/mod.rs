@@ -12,6 +12,9 @@
 //! There is no single sign-on: every authorization request shows the page, and `prompt=none` always ends in
 //! `login_required`. A person's claims are all in the ID token, at userinfo and in introspection, whatever scope was asked
 //! for; `offline_access` brings a refresh token.
+//!
+//! Tests can make it play a provider that is not this well-behaved: [`Faults`] are what a gateway has to refuse, [`Quirks`] what it has to live
+//! with.
 
 mod assertion;
 mod authorization;

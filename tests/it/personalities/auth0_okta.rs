@@ -57,6 +57,17 @@ async fn oktas_user_is_who_it_says_and_nobody_without_a_group_passes() {
 
 const OKTA_USER: &str = "00u1";
 
+/// A custom authorization server is an issuer of its own below the same host.
+#[tokio::test]
+async fn oktas_servers_do_not_speak_for_each_other() {
+    const CUSTOM: Personality = Personality { path: "/oauth2/default", ..OKTA };
+    let world = CUSTOM.world().await;
+    check("its own", &world.sign_in("00u1", &ada()).await, Ok(OKTA_USER));
+    let org = world.provider().issuer().trim_end_matches("/oauth2/default").to_owned();
+    world.provider().faults().next_id_token(move |_, claims| _ = claims.insert("iss".to_owned(), json!(org)));
+    check("the organisation's", &world.sign_in("00u1", &ada()).await, Err((502, "iss")));
+}
+
 /// It wants to see the ID token again, which is not kept.
 #[tokio::test]
 async fn there_is_no_logout_at_okta() {
