@@ -129,10 +129,15 @@ impl Client {
     fn signed(&self, key: &SigningKey, audience: &str, now: UnixTime) -> Result<Secret<String>, SigningError> {
         let configured = self.settings.client_key.as_ref().ok_or(SigningError)?;
         let client_id = self.settings.client_id.as_str();
+        let audience = match configured.audience.as_deref() {
+            Some("{issuer}") => &self.settings.issuer,
+            Some(configured) => configured,
+            None => audience,
+        };
         let claims = json!({
             "iss": configured.issuer.as_deref().unwrap_or(client_id),
             "sub": client_id,
-            "aud": configured.audience.as_deref().unwrap_or(audience),
+            "aud": audience,
             "iat": now.0,
             "nbf": now.0,
             "exp": now.plus(PROOF_LIFETIME).0,

@@ -167,7 +167,7 @@ pub struct ClientKey {
     pub x5t: Option<String>,
     /// `iss` of what it signs; `None` for our client identifier. Apple wants the team here.
     pub issuer: Option<String>,
-    /// `aud` of what it signs; `None` for the token endpoint.
+    /// `aud` of what it signs, `{issuer}` for the issuer; `None` for the token endpoint, or the issuer where a secret is minted.
     pub audience: Option<String>,
 }
 
@@ -209,11 +209,11 @@ pub struct UserRules {
     pub transform: UserTransform,
 }
 
-/// What becomes of a user claim's value. Applied twice it changes nothing more, except for the prefix; two values that differ in more than case
-/// and a stripped domain stay different.
+/// What becomes of a user claim's value. Applied twice it changes nothing more (or refuses, for want of the domain), except for the prefix; two
+/// values that differ in more than the case of ASCII letters stay different.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserTransform {
-    /// To lower case.
+    /// `A` to `Z` to lower case.
     pub lower_case: bool,
     /// `bob@corp.com` becomes `bob`; who has no `@` or another domain is refused, so that nobody passes for somebody here.
     pub strip_domain: Option<Box<str>>,

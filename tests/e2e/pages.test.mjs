@@ -23,6 +23,8 @@ describe("the gateway's own pages", () => {
         DOORWARD_PROVIDERS__PARTNERS__DISPLAY_NAME: 'Donaudampfschifffahrtsgesellschaftskapitäne & "Partners" <GmbH>',
         DOORWARD_PROVIDERS__PARTNERS__CLIENT_ID: 'doorward',
         DOORWARD_PROVIDERS__PARTNERS__CLIENT_SECRET: 'also-a-secret-but-of-nobody',
+        DOORWARD_PROVIDERS__PARTNERS__USER_PREFIX: 'partners:',
+        DOORWARD_PROVIDERS__TEST__USER_PREFIX: 'test:',
       },
     });
     browser = await startBrowser();

@@ -1,7 +1,6 @@
 // With certificates: real host names, https everywhere, the cookie prefix that goes with it, HTTP/2.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';
 import os from 'node:os';
@@ -9,27 +8,11 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { cookies, person, received, signIn, startBrowser, values } from './support/browser.mjs';
+import { authority, certificate } from './support/certificates.mjs';
 import { gatewayAddress } from './support/gateway.mjs';
 import { NAVIGATION, ask } from './support/http.mjs';
 import { soon } from './support/processes.mjs';
 import { startWorld } from './support/world.mjs';
-
-/** Runs openssl in `folder`, without whatever the system's configuration adds. */
-const openssl = (folder, ...args) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe', env: { PATH: process.env.PATH, OPENSSL_CONF: '/dev/null' } });
-const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-
-/** An authority of our own in `folder`, called `file`. */
-function authority(folder, file) {
-  openssl(folder, 'req', '-x509', ...NEW_KEY, '-subj', `/CN=${file}`, '-addext', 'basicConstraints=critical,CA:TRUE', '-keyout', `${file}.key`, '-out', `${file}.crt`);
-  return path.join(folder, `${file}.crt`);
-}
-
-/** A certificate for the host `name`, vouched for by the authority called `by`. */
-function certificate(folder, name, by) {
-  const extensions = ['-addext', 'basicConstraints=critical,CA:FALSE', '-addext', `subjectAltName=DNS:${name}`];
-  openssl(folder, 'req', '-x509', ...NEW_KEY, '-subj', `/CN=${name}`, ...extensions, '-CA', `${by}.crt`, '-CAkey', `${by}.key`, '-keyout', `${name}.key`, '-out', `${name}.crt`);
-  return { cert: path.join(folder, `${name}.crt`), key: path.join(folder, `${name}.key`) };
-}
 
 describe('with TLS', () => {
   let folder;

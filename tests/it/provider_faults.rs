@@ -281,11 +281,13 @@ async fn an_unverified_address_is_nobodys_name() {
     for (verified, status) in [
         (json!(true), 303),
         (json!("true"), 303),
+        (json!(1), 303),
+        (json!("1"), 303),
         (json!(null), 403),
         (json!(false), 403),
         (json!("false"), 403),
-        (json!(1), 303),
-        (json!("1"), 303),
+        (json!(0), 403),
+        (json!("0"), 403),
         (json!("yes"), 403),
         (json!(["true"]), 403),
     ] {

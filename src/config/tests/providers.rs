@@ -1,10 +1,15 @@
 //! What is refused about providers: each rule that more than one key has a part in.
 
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
+use std::sync::LazyLock;
+
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256};
 
 use super::Case;
 
 const NEEDED: &str = "is required";
+
+/// Made once: it takes a while.
+static RSA: LazyLock<String> = LazyLock::new(|| KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap().serialize_pem());
 
 /// One provider `corp` with `lines` in a file, and nothing else; keys and a service account lie beside it.
 fn case(lines: &str) -> Case {
@@ -19,8 +24,10 @@ fn case(lines: &str) -> Case {
         .with("p384.pem", &pem(&PKCS_ECDSA_P384_SHA384))
         .with("none.pem", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
         .with("odd.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
-        .with("account.json", &account(&key, "https://oauth2.example/token"))
-        .with("http.json", &account(&key, "http://oauth2.example/token"))
+        .with("rsa.pem", &RSA)
+        .with("account.json", &account(&RSA, "https://oauth2.example/token"))
+        .with("http.json", &account(&RSA, "http://oauth2.example/token"))
+        .with("curve.json", &account(&key, "https://oauth2.example/token"))
         .with("keyless.json", &account("none", "https://oauth2.example/token"))
         .with("empty.json", "{}")
         .with("text.json", "a@p.example")
@@ -176,7 +183,19 @@ fn a_provider_that_contradicts_itself_is_refused() {
             "groups_account_file",
             "names DIR/keyless.json, which has a `private_key` that is no private key",
         ),
+        (
+            DIRECTORY,
+            "groups_account_file = 'DIR/curve.json'",
+            "groups_account_file",
+            "names DIR/curve.json, which has a `private_key` that is no RSA key",
+        ),
         (DIRECTORY, "groups_account_file = 'DIR/http.json'", "groups_account_file", "is plain http"),
+        (
+            "kind = 'microsoft'\ntenant = 't'\n",
+            "groups_claim = '/a/b'",
+            "groups_claim",
+            "leads into another claim; what `providers.corp.groups_lookup` (kind microsoft) finds",
+        ),
     ] {
         let problems = case(&format!("{base}{lines}")).problems();
         let [problem] = problems.as_slice() else { panic!("{base}{lines}: {problems:#?}") };
@@ -189,6 +208,8 @@ fn a_provider_that_contradicts_itself_is_refused() {
         OAUTH2.to_owned(),
         format!("{DIRECTORY}groups_account_file = 'DIR/account.json'"),
         format!("{OIDC}client_auth = 'private_key_jwt'\nclient_key_file = 'DIR/p384.pem'"),
+        format!("{OIDC}client_key_file = 'DIR/rsa.pem'\nclient_key_algorithm = 'PS256'"),
+        "kind = 'logingov'\nclient_key_file = 'DIR/rsa.pem'".to_owned(),
         format!("{OIDC}logout_url = ''\nmax_age = '0s'\nuser_claim = ['upn', '/a/b']"),
         format!("{OIDC}required_claims = {{ hd = [], 'urn:x' = ['a'] }}"),
     ] {
@@ -251,6 +272,17 @@ fn two_providers_cannot_name_the_same_user() {
         (SAME, "issuer = 'https://same.example/'", false),
         (SAME, "issuer = 'https://same.example'\nuser_claim = 'name'", false),
         (SAME, "issuer = 'https://same.example'\nuser_lower_case = true", false),
+        (SAME, "issuer = 'https://same.example'\njwks_uri = 'https://other.example/keys'", false),
+        (
+            "kind = 'github'\nissuer = 'https://github.com/login/oauth'",
+            "kind = 'github'\nissuer = 'https://github.com/login/oauth'",
+            true,
+        ),
+        (
+            "kind = 'github'\nissuer = 'https://github.com/login/oauth'",
+            "kind = 'github'\nissuer = 'https://github.com/login/oauth'\nuserinfo_endpoint = 'https://git.example/api/v3/user'",
+            false,
+        ),
         // on purpose
         ("insecure_shared_identifiers = true", "insecure_shared_identifiers = true", true),
         ("insecure_shared_identifiers = true", "", false),

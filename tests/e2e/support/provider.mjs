@@ -34,6 +34,8 @@ export function claimsOf(login) {
 /**
  * Starts the provider and returns it with its `issuer`.
  *
+ * `configure` changes its configuration before it starts, for what only some tests need.
+ *
  * The issuer says `localhost` while the gateway is reached as 127.0.0.1: for a browser these are different sites, as in reality,
  * so that `SameSite` and `Sec-Fetch-Site` are really at work.
  */
@@ -45,14 +47,23 @@ export async function startProvider({
   tls,
   secrets = { add() {} },
   host = 'localhost',
+  configure = () => {},
 } = {}) {
   port ??= await freePort();
   const issuer = `${tls ? 'https' : 'http'}://${host}:${port}`;
-  const provider = new Provider(issuer, configuration({ clients, claimsIn, claims }));
-  provider.proxy = false;
-  report(provider, secrets);
+  /** The provider with keys of its own; what it remembers of people and grants it shares with those before it. */
+  const withNewKeys = () => {
+    const settings = configuration({ clients, claimsIn, claims });
+    configure(settings);
+    const provider = new Provider(issuer, settings);
+    provider.proxy = false;
+    report(provider, secrets);
+    return provider.callback();
+  };
+  let handle = withNewKeys();
 
-  const server = tls ? https.createServer(tls, provider.callback()) : http.createServer(provider.callback());
+  const answer = (request, response) => handle(request, response);
+  const server = tls ? https.createServer(tls, answer) : http.createServer(answer);
   await new Promise((listening, failed) => {
     server.once('error', failed);
     server.listen(port, '127.0.0.1', listening);
@@ -63,7 +74,10 @@ export async function startProvider({
   return {
     issuer,
     port,
-    provider,
+    /** From now on other keys sign, and only those are published. */
+    rotateKeys() {
+      handle = withNewKeys();
+    },
     /** Method and path of every request so far: who asked what, how often. */
     asked,
     async stop() {
@@ -74,7 +88,6 @@ export async function startProvider({
 }
 
 function configuration({ clients, claimsIn, claims }) {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   return {
     clients: clients.map((client) => ({
       grant_types: ['authorization_code', 'refresh_token'],
@@ -82,7 +95,7 @@ function configuration({ clients, claimsIn, claims }) {
       token_endpoint_auth_method: 'client_secret_basic',
       ...client,
     })),
-    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: randomBytes(6).toString('hex') }] },
+    jwks: { keys: [newKey('rsa', { modulusLength: 2048 }), newKey('ec', { namedCurve: 'P-256' }), newKey('ed25519')] },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     pkce: { required: () => true },
     claims: {
@@ -98,6 +111,12 @@ function configuration({ clients, claimsIn, claims }) {
     features: { devInteractions: { enabled: true }, introspection: { enabled: true }, revocation: { enabled: true } },
     ttl: { AccessToken: HOUR, AuthorizationCode: 60, IdToken: HOUR, RefreshToken: HOUR, Interaction: HOUR, Session: HOUR, Grant: HOUR },
   };
+}
+
+/** A private key as a JWK; which algorithm it signs with is the client's to say. */
+function newKey(type, options) {
+  const { privateKey } = generateKeyPairSync(type, options);
+  return { ...privateKey.export({ format: 'jwk' }), use: 'sig', kid: randomBytes(6).toString('hex') };
 }
 
 /** Tells `secrets` what passes by, and prints the reason of a refusal, which the other side never learns. */

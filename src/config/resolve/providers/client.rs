@@ -66,13 +66,7 @@ fn key(raw: &mut Provider, has_key: bool, auth: Option<ClientAuth>, table: &mut 
     let chosen = table.value(&mut raw.client_key_algorithm, "client_key_algorithm");
     let certificate = table.value(&mut raw.client_certificate_file, "client_certificate_file");
     if !has_key {
-        let names = [
-            "client_key_id",
-            "client_key_algorithm",
-            "client_certificate_file",
-            "client_team",
-            "client_assertion_audience",
-        ];
+        let names = ["client_key_id", "client_key_algorithm", "client_certificate_file", "client_team"];
         // Where the key itself is asked for, that is what is wrong.
         if !matches!(auth, Some(ClientAuth::PrivateKeyJwt | ClientAuth::MintedSecret)) {
             table.refuse(&names, "means nothing without `client_key` or `client_key_file`");

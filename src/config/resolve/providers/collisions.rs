@@ -30,14 +30,18 @@ fn are_apart(one: &Settings, other: &Settings) -> bool {
     is_same_source(one, other) || have_own_prefixes(one, other) || have_own_domains(one, other)
 }
 
-/// The same people under the same names.
+/// The same people under the same names. Where endpoints are given by hand, it is they who say who somebody is, not the issuer's name.
 fn is_same_source(one: &Settings, other: &Settings) -> bool {
-    let how = |settings: &Settings| {
+    let source = |settings: &Settings| {
+        let Settings { issuer, issuer_aliases, tenants, protocol, discovery_url, endpoints, .. } = settings.clone();
+        (issuer, issuer_aliases, tenants, protocol, discovery_url, endpoints)
+    };
+    let reading = |settings: &Settings| {
         let email = &settings.email;
         let email = (email.claim.clone(), email.verified_claim.clone(), email.insecure_unverified);
-        (settings.issuer.clone(), settings.tenants.clone(), settings.protocol.clone(), settings.user.clone(), email)
+        (settings.user.clone(), email, settings.access_token_claims)
     };
-    how(one) == how(other)
+    source(one) == source(other) && reading(one) == reading(other)
 }
 
 fn have_own_prefixes(one: &Settings, other: &Settings) -> bool {

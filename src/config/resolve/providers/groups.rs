@@ -1,5 +1,6 @@
 //! Where a provider's groups are.
 
+use jsonwebtoken::Algorithm;
 use serde_json::Value;
 use url::Url;
 
@@ -34,6 +35,10 @@ pub(super) fn resolve(
     if lookup != Lookup::GoogleDirectory {
         let names = ["groups_account_file", "groups_subject"];
         table.refuse(&names, "is for `groups_lookup = \"google_directory\"`");
+    }
+    if lookup != Lookup::None && claim.as_ref().is_some_and(|claim| claim.starts_with('/')) {
+        let lookup = table.named("groups_lookup");
+        table.wrong("groups_claim", format!("leads into another claim; what {lookup} finds needs a plain name"));
     }
     let lookup = match lookup {
         Lookup::None => None,
@@ -103,7 +108,10 @@ fn account(text: &str) -> Result<Account, String> {
     };
     let address = member("client_email")?.into();
     let key = Secret::new(member("private_key")?.to_owned());
-    fitting_algorithms(&key).map_err(|what| format!("has a `private_key` that {what}"))?;
+    let fitting = fitting_algorithms(&key).map_err(|what| format!("has a `private_key` that {what}"))?;
+    if !fitting.contains(&Algorithm::RS256) {
+        return Err("has a `private_key` that is no RSA key".to_owned());
+    }
     let token_endpoint = Url::parse(member("token_uri")?).ok().filter(|url| url.host().is_some());
     Ok(Account { address, key, token_endpoint: token_endpoint.ok_or("has a `token_uri` that is no URL")? })
 }

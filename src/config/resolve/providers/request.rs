@@ -77,10 +77,10 @@ fn authorization_parameters(raw: BTreeMap<String, Given<String>>, table: &mut Ta
     let mut parameters = Vec::new();
     for (name, mut value) in raw {
         let key = dotted("authorization_parameters", &name);
-        if OWN_PARAMETERS.contains(&name.as_str()) {
-            table.wrong(&key, "is set by the gateway itself; take it out");
-        } else if name == "max_age" {
+        if name == "max_age" {
             table.wrong(&key, "would be asked for but not checked; use the key `max_age` of this provider");
+        } else if OWN_PARAMETERS.contains(&name.as_str()) {
+            table.wrong(&key, "is set by the gateway itself; take it out");
         } else if name.is_empty() {
             table.wrong(&key, "is no parameter");
         }
