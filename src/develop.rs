@@ -59,6 +59,7 @@ pub(crate) async fn run(
     let client = Client {
         id: CLIENT_ID.to_owned(),
         secret: Some(secret.into()),
+        key: None,
         redirect_uris: vec![format!("{public}/_auth/callback/dev")],
         post_logout_redirect_uris: vec![format!("{public}/_auth/signed-out")],
     };

@@ -16,6 +16,8 @@ use super::answer::{self, Answer};
 pub(super) enum Template {
     /// Who do you want to be?
     People,
+    /// The answer, as a form that goes back to the client.
+    Post,
     /// A few words, and nothing to do.
     Notice,
     /// The headers that arrived.
@@ -26,16 +28,18 @@ impl Template {
     fn name(self) -> &'static str {
         match self {
             Self::People => "people.html",
+            Self::Post => "post.html",
             Self::Notice => "notice.html",
             Self::Headers => "headers.html",
         }
     }
 }
 
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("base.html", include_str!("pages/base.html")),
     ("banner.html", include_str!("pages/banner.html")),
     ("people.html", include_str!("pages/people.html")),
+    ("post.html", include_str!("pages/post.html")),
     ("notice.html", include_str!("pages/notice.html")),
     ("headers.html", include_str!("pages/headers.html")),
 ];

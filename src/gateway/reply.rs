@@ -126,6 +126,8 @@ const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the referenc
 const TELL_OPERATOR: &str = "Give the reference below to whoever runs this site: it leads to the details in the log.";
 const WAIT: &str = "Wait a moment and try again.";
 const OTHER_ACCOUNT: &str = "Sign in again, with another account if you have one.";
+/// How providers say that the person said no, or may not say yes: RFC 6749 §4.1.2.1, and what Apple and LinkedIn have for it.
+const NOES: [&str; 3] = ["access_denied", "user_cancelled_authorize", "user_cancelled_login"];
 
 impl Replies {
     /// Pages and links are the endpoints' own.
@@ -342,11 +344,11 @@ fn endpoint(error: &EndpointError) -> Told {
         )
         .advice(TRY_AGAIN)
         .retry(return_to),
-        E::ProviderRefused { code, return_to } if &**code == "access_denied" => Told::new(
+        E::ProviderRefused { code, return_to } if NOES.contains(&&**code) => Told::new(
             S::FORBIDDEN,
             Fault::Caller,
             "Sign-in refused",
-            "The sign-in was cancelled, or the provider does not let this account use this site (access_denied).",
+            format!("The sign-in was cancelled, or the provider does not let this account use this site ({code})."),
         )
         .advice(OTHER_ACCOUNT)
         .retry(return_to),

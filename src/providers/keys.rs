@@ -1,6 +1,6 @@
 //! The keys a provider publishes (RFC 7517), and which of them made a signature.
 //!
-//! * A key set is a mixed bag: what cannot be used (encryption keys, unknown types, certificates without parameters) is
+//! * A key set is a mixed bag: what cannot be used (encryption keys, unknown types, weak keys) is
 //!   skipped with a debug line. A set without any usable key is an error, so that it never replaces a good one.
 //! * A key is tried only for algorithms that fit its type, its curve and its own `alg`. That is what makes an HMAC over a public
 //!   key, or an ES256 key under an RS256 header, end before any arithmetic.
@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::{
     cached::{Cached, Source, Unavailable},
+    certificate,
     error::{FetchError, TokenError, printable},
     http::Http,
     jws::{TokenKind, Unverified, Verified},
@@ -203,7 +204,7 @@ fn name(algorithm: Algorithm) -> &'static str {
     asymmetric(algorithm).map_or("(symmetric)", |(_, name)| name)
 }
 
-/// The members of a JWK that matter; others are ignored, `x5c` among them.
+/// The members of a JWK that matter; others are ignored.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -217,6 +218,7 @@ struct Jwk {
     e: Option<String>,
     x: Option<String>,
     y: Option<String>,
+    x5c: Option<Value>,
 }
 
 /// The key when it can check signatures.
@@ -243,7 +245,13 @@ fn read(jwk: &Jwk) -> Result<(Kind, DecodingKey), &'static str> {
     let part = |member: &Option<String>| member.as_ref().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("RSA", _) => {
-            let (Some(n), Some(e)) = (part(&jwk.n), part(&jwk.e)) else { return Err("it has no modulus and exponent") };
+            let (n, e) = match (part(&jwk.n), part(&jwk.e)) {
+                (Some(n), Some(e)) => (n, e),
+                (None, None) => {
+                    certified(jwk).ok_or("it has neither modulus and exponent nor a certificate with them")?
+                }
+                _ => return Err("it has half of modulus and exponent"),
+            };
             // Some write a leading zero, as in ASN.1.
             let n = without_leading_zeros(&n);
             let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
@@ -267,6 +275,11 @@ fn read(jwk: &Jwk) -> Result<(Kind, DecodingKey), &'static str> {
         },
         _ => Err("its type or curve is not supported"),
     }
+}
+
+/// Modulus and exponent as the first certificate has them: that of the key itself (RFC 7517 §4.7).
+fn certified(jwk: &Jwk) -> Option<(Vec<u8>, Vec<u8>)> {
+    certificate::rsa_key(jwk.x5c.as_ref()?.get(0)?.as_str()?)
 }
 
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
@@ -385,6 +398,9 @@ mod tests {
         let (rsa, ec) = (Signer::rs256("k"), Signer::es256("k"));
         let (rsa, ec) = (rsa.jwk(), ec.jwk());
         let n = |bytes: usize| json!({"n": URL_SAFE_NO_PAD.encode(vec![0xc3; bytes])});
+        let certified = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&certified).unwrap();
+        let certificate = base64::engine::general_purpose::STANDARD.encode(certificate.der());
         let padded = [&[0][..], &URL_SAFE_NO_PAD.decode(rsa["n"].as_str().unwrap()).unwrap()].concat();
         for (key, usable, what) in [
             (with(&rsa, &json!({"use": "sig"})), true, "use sig"),
@@ -392,7 +408,10 @@ mod tests {
             (with(&rsa, &json!({"key_ops": ["verify"]})), true, "verify"),
             (with(&rsa, &json!({"key_ops": ["wrapKey"]})), false, "wrapKey"),
             (with(&rsa, &json!({"x5c": [], "x5t": 1, "issuer": {}})), true, "members nobody asked for"),
-            (with(&rsa, &json!({"n": null, "e": null, "x5c": ["MIIB"]})), false, "x5c only"),
+            (with(&rsa, &json!({"n": null, "e": null, "x5c": [certificate]})), true, "a certificate only"),
+            (with(&rsa, &json!({"n": null, "e": null, "x5c": ["MIIB"]})), false, "a broken certificate only"),
+            (with(&rsa, &json!({"n": null, "e": null, "x5c": []})), false, "no certificate after all"),
+            (with(&rsa, &json!({"n": null, "x5c": [certificate]})), false, "half, and a certificate"),
             (with(&rsa, &json!({"n": URL_SAFE_NO_PAD.encode(padded)})), true, "a leading zero"),
             (with(&rsa, &n(128)), false, "1024 bits"),
             (with(&rsa, &n(255)), false, "2040 bits"),

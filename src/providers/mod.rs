@@ -41,6 +41,7 @@ mod logout;
 
 // beneath all of them
 mod cached;
+mod certificate;
 mod error;
 mod http;
 mod json;

@@ -23,6 +23,7 @@ mod id_token;
 mod listeners;
 mod login_state;
 mod logs;
+mod personalities;
 mod provider_faults;
 mod reload;
 mod return_to;

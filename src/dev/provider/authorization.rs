@@ -2,7 +2,8 @@
 //!
 //! A request is checked when the page is shown and again, from the start, when the page is answered: nothing is kept in
 //! between. An unknown client or an unregistered redirect URI ends here, on a page (RFC 6749 §4.1.2.1); every other refusal
-//! goes back to the client. Every answer that goes back names the issuer (RFC 9207).
+//! goes back to the client. Every answer that goes back names the issuer (RFC 9207), in the query
+//! or, when the client asks for it, in a form.
 
 use std::{error::Error, sync::Arc};
 
@@ -15,6 +16,7 @@ use super::{
     grants::{Code, Grant, random_name},
     lock,
     people::{self, Card, InvalidPerson, Person},
+    pushed,
     refusal::{ErrorCode, Refusal},
     request::{Params, Received},
 };
@@ -27,7 +29,7 @@ use crate::dev::{
 struct Checked {
     scope: String,
     nonce: Option<String>,
-    challenge: String,
+    challenge: Option<String>,
 }
 
 /// Where answers go: registered for this client.
@@ -35,6 +37,8 @@ struct Destination<'a> {
     client: &'a Client,
     redirect_uri: &'a str,
     state: Option<String>,
+    /// OAuth 2.0 Form Post Response Mode: the answer is a form, not a query.
+    as_form: bool,
 }
 
 /// Shows the page of people.
@@ -43,7 +47,11 @@ pub(super) fn ask(state: &State, received: &Received) -> Answer {
         Ok(params) => params,
         Err(refusal) => return stay(state, &refusal),
     };
-    match checked(state, &params) {
+    let request = match pushed::resolved(state, &params) {
+        Ok(request) => request,
+        Err(refusal) => return stay(state, &refusal),
+    };
+    match checked(state, &request) {
         Ok((destination, _)) => show(state, StatusCode::OK, &destination, &params, None),
         Err(wrong) => wrong.answer(state),
     }
@@ -61,7 +69,11 @@ pub(super) fn decide(state: &State, received: &Received) -> Answer {
         Err(refusal) => return stay(state, &refusal),
     };
     let params = Params::parse(form.typed("request").as_bytes());
-    let (destination, request) = match checked(state, &params) {
+    let asked = match pushed::resolved(state, &params) {
+        Ok(request) => request,
+        Err(refusal) => return stay(state, &refusal),
+    };
+    let (destination, request) = match checked(state, &asked) {
         Ok(checked) => checked,
         Err(wrong) => return wrong.answer(state),
     };
@@ -118,7 +130,7 @@ impl Wrong<'_> {
 /// Everything that can be said of a request before somebody is asked.
 fn checked<'a>(state: &'a State, params: &'a Params) -> Result<(Destination<'a>, Checked), Wrong<'a>> {
     let destination = destination(state, params).map_err(Wrong::Person)?;
-    match request(params) {
+    match request(state, params) {
         Ok(request) => Ok((destination, request)),
         Err(refusal) => Err(Wrong::Client(destination, refusal)),
     }
@@ -132,12 +144,13 @@ fn destination<'a>(state: &'a State, params: &'a Params) -> Result<Destination<'
     if !client.redirect_uris.iter().any(|registered| registered == redirect_uri) {
         return Err(refused("the redirect URI is not registered for this client"));
     }
+    let as_form = params.typed("response_mode") == "form_post";
     // Given twice it is refused in a moment, and then there is none to send back.
     let state = params.one("state").ok().flatten().map(str::to_owned);
-    Ok(Destination { client, redirect_uri, state })
+    Ok(Destination { client, redirect_uri, state, as_form })
 }
 
-fn request(params: &Params) -> Result<Checked, Refusal> {
+fn request(state: &State, params: &Params) -> Result<Checked, Refusal> {
     let refused = |code, description: &str| Err(Refusal::new(code, description));
     params.one("state")?;
     if params.one("request")?.is_some() {
@@ -149,22 +162,15 @@ fn request(params: &Params) -> Result<Checked, Refusal> {
     if params.required("response_type")? != "code" {
         return refused(ErrorCode::UnsupportedResponseType, "only the response type code is supported");
     }
-    if params.one("response_mode")?.is_some_and(|mode| mode != "query") {
-        return refused(ErrorCode::InvalidRequest, "only the response mode query is supported");
+    if params.one("response_mode")?.is_some_and(|mode| !matches!(mode, "query" | "form_post")) {
+        return refused(ErrorCode::InvalidRequest, "only the response modes query and form_post are supported");
     }
     // RFC 6749 §3.3; without `openid` it is plain OAuth, and there will be no ID token.
     let scope = params.one("scope")?.unwrap_or_default().to_owned();
     if !scope.bytes().all(|b| matches!(b, b' ' | 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
         return refused(ErrorCode::InvalidScope, "the scope holds characters that no scope has");
     }
-    // RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1: asked of every client.
-    let challenge = params.required("code_challenge")?;
-    if params.one("code_challenge_method")? != Some("S256") {
-        return refused(ErrorCode::InvalidRequest, "the code challenge method has to be S256");
-    }
-    if challenge.len() != 43 || !challenge.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
-        return refused(ErrorCode::InvalidRequest, "the code challenge is not a SHA-256 hash in base64url");
-    }
+    let challenge = if state.quirks.asks_pkce() { Some(challenge(params)?) } else { None };
     let nonce = params.one("nonce")?.map(str::to_owned);
     let prompts: Vec<&str> = params.one("prompt")?.unwrap_or_default().split(' ').collect();
     if prompts.contains(&"none") {
@@ -174,7 +180,20 @@ fn request(params: &Params) -> Result<Checked, Refusal> {
             _ => refused(ErrorCode::InvalidRequest, "prompt=none stands alone"),
         };
     }
-    Ok(Checked { scope, nonce, challenge: challenge.to_owned() })
+    Ok(Checked { scope, nonce, challenge })
+}
+
+/// RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1: asked of every client.
+fn challenge(params: &Params) -> Result<String, Refusal> {
+    let refused = |description| Err(Refusal::new(ErrorCode::InvalidRequest, description));
+    let challenge = params.required("code_challenge")?;
+    if params.one("code_challenge_method")? != Some("S256") {
+        return refused("the code challenge method has to be S256");
+    }
+    if challenge.len() != 43 || !challenge.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
+        return refused("the code challenge is not a SHA-256 hash in base64url");
+    }
+    Ok(challenge.to_owned())
 }
 
 /// Sends the browser back to the client with a code or an error.
@@ -187,8 +206,16 @@ fn back(state: &State, destination: &Destination<'_>, result: Result<&str, &Refu
         }
     }
     params.extend(destination.state.as_deref().map(|state| ("state", state)));
-    // RFC 9207 §2: with errors too.
-    params.push(("iss", &state.issuer.text));
+    let (name, more) = (state.name(), state.quirks.callback_parameters());
+    if !state.quirks.are_callbacks_silent() {
+        // RFC 9207 §2: with errors too.
+        params.push(("iss", &name));
+    }
+    params.extend(more.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    if destination.as_form {
+        let page = PostPage { action: destination.redirect_uri, fields: params };
+        return state.pages.show(StatusCode::OK, Template::Post, page);
+    }
     answer::redirect(&with_query(destination.redirect_uri, &params))
 }
 
@@ -207,6 +234,12 @@ fn stay(state: &State, refusal: &Refusal) -> Answer {
         refusal.description
     );
     state.pages.notice(StatusCode::BAD_REQUEST, "Nobody can sign in like this", &text)
+}
+
+#[derive(Serialize)]
+struct PostPage<'a> {
+    action: &'a str,
+    fields: Vec<(&'a str, &'a str)>,
 }
 
 #[derive(Serialize)]
@@ -334,6 +367,23 @@ mod tests {
         let answer = op.choose(&request(&[]), &[("person", "refuse")]).await;
         assert_eq!(answer.redirected_with("error").as_deref(), Some("access_denied"));
         assert_eq!(answer.redirected_with("code"), None);
+    }
+
+    /// OAuth 2.0 Form Post Response Mode §2.
+    #[tokio::test]
+    async fn an_answer_may_be_a_form() {
+        let op = Running::start().await;
+        let query = request(&[("response_mode", "form_post")]);
+        for (person, field) in [("ada", "name=\"code\""), ("refuse", "name=\"error\" value=\"access_denied\"")] {
+            let answer = op.choose(&query, &[("person", person)]).await;
+            assert_eq!((answer.status.as_u16(), answer.header("location")), (200, ""));
+            let page = answer.text().replace("&#x2f;", "/");
+            for shown in
+                [&format!("method=\"post\" action=\"{CALLBACK}\""), field, "value=\"a state&amp;=+\"", "name=\"iss\""]
+            {
+                assert!(page.contains(shown), "{shown} in {page}");
+            }
+        }
     }
 
     #[tokio::test]

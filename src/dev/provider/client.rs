@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     State,
+    assertion::{self, ClientKey},
     refusal::{ErrorCode, Refusal},
     request::{Params, Received},
 };
@@ -17,8 +18,10 @@ use crate::secret::Secret;
 pub struct Client {
     /// `client_id`.
     pub id: String,
-    /// `client_secret`; a public client has none.
+    /// `client_secret`; a public client, or one with a key, has none.
     pub secret: Option<Secret<String>>,
+    /// What it proves itself with instead of a secret.
+    pub key: Option<ClientKey>,
     /// Where codes may go, compared byte for byte (RFC 9700 §4.1.3). Without fragments.
     pub redirect_uris: Vec<String>,
     /// Where browsers may go after a logout, compared byte for byte.
@@ -31,9 +34,12 @@ impl State {
         self.clients.iter().find(|client| client.id == id)
     }
 
-    /// The client that makes this request, proven (RFC 6749 §2.3): by Basic, by the form, or by its name alone when it is a
-    /// public client.
+    /// The client that makes this request, proven (RFC 6749 §2.3): by Basic, by the form, by a key, or by its name alone when
+    /// it is a public client.
     pub(super) fn authenticated(&self, received: &Received, form: &Params) -> Result<&Client, Refusal> {
+        if let Some(client) = self.asserted(form)? {
+            return Ok(client);
+        }
         let basic = received.head.headers.contains_key(AUTHORIZATION);
         let (id, secret) = match (basic, form.one("client_id")?, form.one("client_secret")?) {
             // RFC 6749 §2.3: one method a request.
@@ -54,10 +60,11 @@ impl State {
         };
         let refused = || Refusal::new(ErrorCode::InvalidClient, "unknown client, or not its secret");
         let client = self.client(&id).ok_or_else(refused)?;
-        let proven = match (&client.secret, secret) {
-            (Some(known), Some(given)) => known.expose().as_bytes().ct_eq(given.expose().as_bytes()).into(),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
+        let proven = match (&client.secret, &client.key, secret) {
+            (None, Some(key), Some(given)) => assertion::is_minted(key, &id, given.expose(), self.clock.now()),
+            (Some(known), _, Some(given)) => known.expose().as_bytes().ct_eq(given.expose().as_bytes()).into(),
+            (None, None, None) => true,
+            (Some(_), _, None) | (None, Some(_), None) | (None, None, Some(_)) => false,
         };
         if proven { Ok(client) } else { Err(refused()) }
     }

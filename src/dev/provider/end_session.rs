@@ -80,7 +80,7 @@ impl<'a> Hint<'a> {
         let read = || {
             let claims = keys.verified(token)?;
             let text = |name: &str| claims.get(name).and_then(|value| value.as_str());
-            let is_ours = text("iss")? == state.issuer.text;
+            let is_ours = text("iss")? == state.name();
             let (client, sid) = (state.client(text("aud")?)?, text("sid")?.to_owned());
             is_ours.then_some(Self { client, sid })
         };

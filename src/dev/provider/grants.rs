@@ -4,18 +4,18 @@
 //! was used stays known as used until it expires, so that the second use is noticed.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
-use super::people::Person;
+use super::{people::Person, request::Params};
 use crate::{clock::UnixTime, secret};
 
 /// RFC 6749 §4.1.2 allows ten minutes at most.
-const CODE_LIFETIME: Duration = Duration::from_secs(60);
+pub(super) const CODE_LIFETIME: Duration = Duration::from_secs(60);
 /// Also that of ID tokens.
 pub(super) const ACCESS_LIFETIME: Duration = Duration::from_secs(10 * 60);
 const REFRESH_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
@@ -46,8 +46,8 @@ impl Grant {
 pub(super) struct Code {
     pub(super) grant: Arc<Grant>,
     pub(super) redirect_uri: String,
-    /// RFC 7636: the S256 challenge.
-    pub(super) challenge: String,
+    /// RFC 7636: the S256 challenge, where PKCE is asked for.
+    pub(super) challenge: Option<String>,
     pub(super) used: bool,
 }
 
@@ -70,6 +70,10 @@ pub(super) struct Grants {
     pub(super) codes: Store<Code>,
     pub(super) refresh: Store<Refresh>,
     pub(super) access: Store<Access>,
+    /// Authorization requests that came ahead of the browser.
+    pub(super) pushed: Store<Params>,
+    /// Assertions (`jti`) that were used.
+    pub(super) assertions: Used,
 }
 
 impl Grants {
@@ -78,6 +82,8 @@ impl Grants {
             codes: Store::new(CODE_LIFETIME, CAPACITY),
             refresh: Store::new(REFRESH_LIFETIME, CAPACITY),
             access: Store::new(ACCESS_LIFETIME, CAPACITY),
+            pushed: Store::new(CODE_LIFETIME, CAPACITY),
+            assertions: Used::default(),
         }
     }
 
@@ -86,6 +92,20 @@ impl Grants {
         self.codes.retain(|code| code.grant.sid != sid);
         self.refresh.retain(|refresh| refresh.grant.sid != sid);
         self.access.retain(|access| access.grant.sid != sid);
+    }
+}
+
+/// Names that count once.
+#[derive(Default)]
+pub(super) struct Used(HashSet<String>);
+
+impl Used {
+    /// Whether `name` is new. When there are too many, all are forgotten: what they belong to ends sooner than that.
+    pub(super) fn insert(&mut self, name: String) -> bool {
+        if self.0.len() >= CAPACITY {
+            self.0.clear();
+        }
+        self.0.insert(name)
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn id_token(state: &State, grant: &Grant, access_token: &str, nonce: 
     };
     let mut claims = grant.person.claims.clone();
     claims.extend(Map::from_iter([
-        ("iss".to_owned(), json!(state.issuer.text)),
+        ("iss".to_owned(), json!(state.name())),
         ("sub".to_owned(), json!(grant.person.sub)),
         ("aud".to_owned(), json!(grant.client)),
         ("iat".to_owned(), json!(now.0)),

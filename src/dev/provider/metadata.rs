@@ -9,7 +9,7 @@ use crate::dev::answer::{self, Answer};
 pub(super) fn discovery(state: &State) -> Answer {
     let at = |endpoint| state.issuer.at(endpoint);
     let mut metadata = json!({
-        "issuer": state.issuer.text,
+        "issuer": state.name(),
         "authorization_endpoint": at(Endpoint::Authorization),
         "token_endpoint": at(Endpoint::Token),
         "userinfo_endpoint": at(Endpoint::Userinfo),
@@ -23,7 +23,7 @@ pub(super) fn discovery(state: &State) -> Answer {
             "preferred_username", "email", "email_verified", "groups"
         ],
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": ["query", "form_post"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
@@ -32,12 +32,19 @@ pub(super) fn discovery(state: &State) -> Answer {
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256"],
         // RFC 9207 §3
-        "authorization_response_iss_parameter_supported": true,
+        "authorization_response_iss_parameter_supported": !state.quirks.are_callbacks_silent(),
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     });
     if let Value::Object(metadata) = &mut metadata {
+        if let Some(required) = state.quirks.pushed_requests() {
+            // RFC 9126 §5.
+            metadata.extend([
+                ("pushed_authorization_request_endpoint".to_owned(), json!(at(Endpoint::PushedRequests))),
+                ("require_pushed_authorization_requests".to_owned(), json!(required)),
+            ]);
+        }
         state.faults.change_metadata(metadata);
     }
     answer::json(StatusCode::OK, &metadata)

@@ -12,7 +12,11 @@
 //! There is no single sign-on: every authorization request shows the page, and `prompt=none` always ends in
 //! `login_required`. A person's claims are all in the ID token, at userinfo and in introspection, whatever scope was asked
 //! for; `offline_access` brings a refresh token.
+//!
+//! Tests can make it play a provider that is not this well-behaved: [`Faults`] are what a gateway has to refuse, [`Quirks`] what it has to live
+//! with.
 
+mod assertion;
 mod authorization;
 mod client;
 mod end_session;
@@ -22,6 +26,8 @@ mod id_token;
 mod keys;
 mod metadata;
 mod people;
+mod pushed;
+mod quirks;
 mod refusal;
 mod request;
 mod token;
@@ -40,8 +46,10 @@ use tokio::{net::TcpListener, sync::watch};
 use url::Url;
 
 pub use self::{
+    assertion::{ClientKey, KeyProof},
     client::Client,
     faults::{Fault, Faults, HmacKey, JsonObject, Signature},
+    quirks::{Asked, Quirk, Quirks},
 };
 use self::{grants::Grants, keys::KeySet, request::Received};
 use super::{
@@ -71,6 +79,8 @@ pub enum Endpoint {
     Authorization,
     /// Takes that page's answer.
     Decision,
+    /// Takes authorization requests ahead of the browser (RFC 9126), as a [quirk](Quirk::PushedRequests).
+    PushedRequests,
     /// Codes and refresh tokens become tokens.
     Token,
     /// What is known about the person an access token is for.
@@ -84,11 +94,12 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Discovery,
         Self::Keys,
         Self::Authorization,
         Self::Decision,
+        Self::PushedRequests,
         Self::Token,
         Self::Userinfo,
         Self::Introspection,
@@ -104,6 +115,7 @@ impl Endpoint {
             Self::Keys => "/keys",
             Self::Authorization => "/authorize",
             Self::Decision => "/authorize/decision",
+            Self::PushedRequests => "/par",
             Self::Token => "/token",
             Self::Userinfo => "/userinfo",
             Self::Introspection => "/introspect",
@@ -118,7 +130,9 @@ impl Endpoint {
             Self::Discovery | Self::Keys => &[Method::GET, Method::HEAD],
             // OpenID Connect Core §3.1.2.1 and §5.3.1, RP-Initiated Logout §2: GET and POST.
             Self::Authorization | Self::Userinfo | Self::EndSession => &[Method::GET, Method::HEAD, Method::POST],
-            Self::Decision | Self::Token | Self::Introspection | Self::Revocation => &[Method::POST],
+            Self::Decision | Self::PushedRequests | Self::Token | Self::Introspection | Self::Revocation => {
+                &[Method::POST]
+            }
         }
     }
 }
@@ -132,6 +146,7 @@ struct State {
     grants: Mutex<Grants>,
     pages: Pages,
     faults: Faults,
+    quirks: Quirks,
     received: watch::Sender<HashMap<Endpoint, usize>>,
 }
 
@@ -150,6 +165,7 @@ impl Provider {
             grants: Mutex::new(Grants::new()),
             pages: Pages::new(),
             faults: Faults::default(),
+            quirks: Quirks::default(),
             received: watch::Sender::new(HashMap::new()),
         }))
     }
@@ -158,6 +174,12 @@ impl Provider {
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.0.faults
+    }
+
+    /// What it shall do in its own way. Nothing, until a test says so.
+    #[must_use]
+    pub fn quirks(&self) -> &Quirks {
+        &self.0.quirks
     }
 
     /// The issuer identifier, as given.
@@ -256,7 +278,18 @@ impl State {
             answer::set(&mut answer, ALLOW, &allowed.join(", "));
             return Ok(answer);
         }
-        Ok(self.answer(endpoint, &Received { head, body }))
+        let received = Received { head, body };
+        if let Some(refusal) = self.quirks.refusal(endpoint, &received) {
+            return Ok(refusal);
+        }
+        let mut answer = self.answer(endpoint, &received);
+        self.quirks.label(endpoint, &mut answer);
+        Ok(answer)
+    }
+
+    /// What it calls itself.
+    fn name(&self) -> String {
+        self.quirks.issuer().unwrap_or_else(|| self.issuer.text.clone())
     }
 
     fn answer(&self, endpoint: Endpoint, received: &Received) -> Answer {
@@ -265,6 +298,7 @@ impl State {
             Endpoint::Keys => metadata::keys(self),
             Endpoint::Authorization => authorization::ask(self, received),
             Endpoint::Decision => authorization::decide(self, received),
+            Endpoint::PushedRequests => pushed::answer(self, received),
             Endpoint::Token => token::answer(self, received),
             Endpoint::Userinfo => token_status::userinfo(self, received),
             Endpoint::Introspection => token_status::introspect(self, received),

@@ -44,9 +44,14 @@ impl Received {
 }
 
 /// Decoded parameters in their order.
+#[derive(Clone)]
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
+    pub(super) fn of(all: Vec<(String, String)>) -> Self {
+        Self(all)
+    }
+
     pub(super) fn parse(text: &[u8]) -> Self {
         Self(url::form_urlencoded::parse(text).into_owned().collect())
     }
@@ -69,6 +74,11 @@ impl Params {
     /// The first value as typed, for showing a form again; empty when it is absent.
     pub(super) fn typed(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// Everything, in its order.
+    pub(super) fn all(&self) -> &[(String, String)] {
+        &self.0
     }
 
     /// Everything, encoded again.

@@ -33,6 +33,7 @@ fn clients() -> Vec<Client> {
     let client = |id: &str, secret: Option<&str>, redirect_uris: &[&str]| Client {
         id: id.to_owned(),
         secret: secret.map(|secret| secret.to_owned().into()),
+        key: None,
         redirect_uris: redirect_uris.iter().map(|uri| (*uri).to_owned()).collect(),
         post_logout_redirect_uris: vec![SIGNED_OUT.to_owned()],
     };

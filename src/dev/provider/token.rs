@@ -71,7 +71,6 @@ fn refused(description: &str) -> Refusal {
 /// RFC 6749 §4.1.3.
 fn redeem(grants: &mut Grants, client: &Client, form: &Params, now: UnixTime) -> Result<Issued, Refusal> {
     let (name, redirect_uri) = (form.required("code")?, form.required("redirect_uri")?);
-    let verifier = form.required("code_verifier")?;
     let code = grants.codes.get(name, now).ok_or_else(|| refused("the code is unknown or its time is over"))?;
     let grant = code.grant.clone();
     if std::mem::replace(&mut code.used, true) {
@@ -84,7 +83,9 @@ fn redeem(grants: &mut Grants, client: &Client, form: &Params, now: UnixTime) ->
     if code.redirect_uri != redirect_uri {
         return Err(refused("the redirect URI is not the authorization request's"));
     }
-    if !fits(verifier, &code.challenge) {
+    if let Some(challenge) = &code.challenge
+        && !fits(form.required("code_verifier")?, challenge)
+    {
         return Err(refused("the code verifier does not fit the challenge"));
     }
     let nonce = grant.nonce.clone();

@@ -2,11 +2,12 @@
 //! end it (revocation).
 
 use http::{StatusCode, header::AUTHORIZATION, header::WWW_AUTHENTICATE};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     State,
     grants::{ACCESS_LIFETIME, Access},
+    keys::compact,
     lock,
     refusal::{ErrorCode, Refusal},
     request::Received,
@@ -28,11 +29,21 @@ pub(super) fn userinfo(state: &State, received: &Received) -> Answer {
     let Some(access) = token.and_then(|token| grants.access.get(token, state.clock.now())) else {
         return refused().bearer_answer();
     };
+    let client = access.grant.client.clone();
     let mut claims = access.grant.person.claims.clone();
     claims.insert("sub".to_owned(), json!(access.grant.person.sub));
     drop(grants);
     state.faults.change_userinfo(&mut claims);
-    answer::json(StatusCode::OK, &claims)
+    if !state.quirks.signs_userinfo() {
+        return answer::json(StatusCode::OK, &claims);
+    }
+    // OpenID Connect Core §5.3.2.
+    claims.extend([("iss".to_owned(), json!(state.name())), ("aud".to_owned(), json!(client))]);
+    let keys = lock(&state.keys).clone();
+    let header = json!({ "alg": "ES256", "kid": keys.current().kid() }).to_string();
+    let token =
+        compact(header.as_bytes(), Value::Object(claims).to_string().as_bytes(), |input| keys.current().sign(input));
+    answer::with(StatusCode::OK, "application/jwt", token)
 }
 
 /// RFC 7662. Any client with a secret may ask about any access token; a refresh token is not one.
@@ -56,7 +67,7 @@ fn introspected(state: &State, received: &Received) -> Result<Answer, Refusal> {
             let mut told = grant.person.claims.clone();
             told.extend(Map::from_iter([
                 ("active".to_owned(), json!(true)),
-                ("iss".to_owned(), json!(state.issuer.text)),
+                ("iss".to_owned(), json!(state.name())),
                 ("sub".to_owned(), json!(grant.person.sub)),
                 ("aud".to_owned(), json!(grant.client)),
                 ("client_id".to_owned(), json!(grant.client)),

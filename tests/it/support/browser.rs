@@ -1,6 +1,6 @@
 //! A browser as far as HTTP goes: it keeps cookies, says what it navigates to, and never follows a redirect by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
@@ -15,6 +15,8 @@ use super::{Gate, soon};
 #[derive(Clone, Default)]
 pub struct Browser {
     pub cookies: BTreeMap<(String, String), String>,
+    /// Those that go along with whatever another site sends here (`SameSite=None`).
+    cross_site: BTreeSet<(String, String)>,
     /// Hosts that are reached elsewhere than their name says: another replica has taken over.
     moved: BTreeMap<String, String>,
 }
@@ -30,6 +32,18 @@ pub struct Answer {
 impl Answer {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The only form on the page: where it goes, and its hidden fields.
+    pub fn form(&self) -> (String, Vec<(String, String)>) {
+        let attribute = |text: &str, name: &str| {
+            let value = text.split(&format!("{name}=\"")).nth(1).unwrap_or_default();
+            unescaped(value.split('"').next().unwrap_or_default())
+        };
+        let form = self.body.split("<form").nth(1).unwrap_or_else(|| panic!("no form: {self:?}"));
+        let hidden = form.split("<input type=\"hidden\"").skip(1).map(|input| input.split('>').next().unwrap());
+        let fields = hidden.map(|input| (attribute(input, "name"), attribute(input, "value"))).collect();
+        (self.url.join(&attribute(form, "action")).unwrap().into(), fields)
     }
 
     /// Where it leads, absolute.
@@ -60,7 +74,17 @@ impl Browser {
 
     /// From now on `gate` is reached at `replica`.
     pub fn moves(&mut self, gate: &Gate, replica: &Gate) {
-        self.moved.insert(gate.address.to_string(), replica.address.to_string());
+        self.reaches(&gate.address.to_string(), replica);
+    }
+
+    /// From now on `authority` is reached at `gate`.
+    pub fn reaches(&mut self, authority: &str, gate: &Gate) {
+        self.reaches_at(authority, &gate.address.to_string());
+    }
+
+    /// From now on `authority` is reached at `address`.
+    pub fn reaches_at(&mut self, authority: &str, address: &str) {
+        self.moved.insert(authority.to_owned(), address.to_owned());
     }
 
     /// Takes the place of a cookie.
@@ -91,6 +115,18 @@ impl Browser {
     pub async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> Answer {
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         self.navigate(Method::POST, url, Some(form), &[]).await
+    }
+
+    /// A form that another site's page posts here: most cookies stay at home.
+    pub async fn post_across(&mut self, url: &str, form: &[(String, String)]) -> Answer {
+        let all = self.cookies.clone();
+        self.cookies.retain(|key, _| self.cross_site.contains(key));
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let answer = self.navigate(Method::POST, url, Some(form), &[("sec-fetch-site", "cross-site")]).await;
+        for (key, value) in all.into_iter().filter(|(key, _)| !self.cross_site.contains(key)) {
+            self.cookies.entry(key).or_insert(value);
+        }
+        answer
     }
 
     /// A navigation with more headers; a header given here replaces the browser's own, an empty value takes it away.
@@ -184,28 +220,25 @@ impl Browser {
 
     /// Chooses on the provider's page; the answer is where it sends the browser.
     pub async fn choose(&mut self, page: &Answer, form: &[(&str, &str)]) -> String {
+        let answer = self.decide(page, form).await;
+        assert!(answer.status.is_redirection(), "{answer:?}");
+        answer.location()
+    }
+
+    /// Chooses on the provider's page.
+    pub async fn decide(&mut self, page: &Answer, form: &[(&str, &str)]) -> Answer {
         let attribute = |before: &str| unescaped(page.body.split(before).nth(1).unwrap().split('"').next().unwrap());
         let request = attribute("name=\"request\" value=\"");
         let action = page.url.join(&attribute("<form method=\"post\" action=\"")).unwrap();
         let mut fields = vec![("request", &*request)];
         fields.extend(form);
-        let answer = self.post(action.as_str(), &fields).await;
-        assert!(answer.status.is_redirection(), "{answer:?}");
-        answer.location()
+        self.post(action.as_str(), &fields).await
     }
 
     /// As someone else, with these claims.
     pub async fn sign_in_with(&mut self, gate: &Gate, sub: &str, claims: &serde_json::Value) -> Answer {
         let page = self.reach_provider(&gate.url("/")).await;
-        let fields = [
-            ("person", "other"),
-            ("sub", sub),
-            ("email", ""),
-            ("name", ""),
-            ("groups", ""),
-            ("claims", &claims.to_string()),
-        ];
-        let callback = self.choose(&page, &fields).await;
+        let callback = self.choose(&page, &someone(sub, &claims.to_string())).await;
         self.get(&callback).await
     }
 
@@ -223,12 +256,22 @@ impl Browser {
         let mut parts = cookie.split(';').map(str::trim);
         let (name, value) = parts.next().unwrap().split_once('=').unwrap();
         let key = (authority.to_owned(), name.to_owned());
-        if parts.any(|attribute| attribute.eq_ignore_ascii_case("max-age=0")) {
+        let attributes: Vec<String> = parts.map(str::to_ascii_lowercase).collect();
+        let has = |attribute: &str| attributes.iter().any(|found| found == attribute);
+        if has("samesite=none") && has("secure") {
+            self.cross_site.insert(key.clone());
+        }
+        if has("max-age=0") {
             self.cookies.remove(&key);
         } else {
             self.cookies.insert(key, value.to_owned());
         }
     }
+}
+
+/// What the provider's page is told about somebody.
+pub fn someone<'a>(sub: &'a str, claims: &'a str) -> [(&'a str, &'a str); 6] {
+    [("person", "other"), ("sub", sub), ("email", ""), ("name", ""), ("groups", ""), ("claims", claims)]
 }
 
 fn unescaped(html: &str) -> String {

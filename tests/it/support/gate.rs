@@ -186,6 +186,7 @@ pub fn provider_called(issuer: String, public: &str, clock: &Clock) -> Provider 
     let client = Client {
         id: CLIENT_ID.to_owned(),
         secret: Some(CLIENT_SECRET.to_owned().into()),
+        key: None,
         redirect_uris: vec![format!("{public}/_auth/callback/dev"), format!("{public}/_auth/callback/other")],
         post_logout_redirect_uris: vec![format!("{public}/_auth/signed-out")],
     };

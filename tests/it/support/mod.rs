@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod gate;
 pub mod log;
+pub mod personality;
 pub mod tap;
 pub mod upstream;
 pub mod wire;

@@ -52,6 +52,18 @@ impl Received {
     pub fn target(&self) -> &str {
         self.line.split(' ').nth(1).unwrap()
     }
+
+    pub fn path(&self) -> &str {
+        self.target().split('?').next().unwrap()
+    }
+
+    /// A parameter of the query, or of the form in the body.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let query = self.target().split_once('?').map_or("", |(_, query)| query);
+        let form = url::form_urlencoded::parse(&self.body);
+        let found = url::form_urlencoded::parse(query.as_bytes()).chain(form).find(|(key, _)| key == name);
+        found.map(|(_, value)| value.into_owned())
+    }
 }
 
 #[derive(Clone)]
@@ -60,10 +72,14 @@ pub struct Upstream {
     state: Arc<State>,
 }
 
+/// What is answered to a request, when that depends on it: an answer as raw bytes.
+type Reply = Arc<dyn Fn(&Received) -> Vec<u8> + Send + Sync>;
+
 struct State {
     received: Mutex<Vec<Received>>,
     bytes: Mutex<Vec<u8>>,
     answer: Mutex<Arc<[u8]>>,
+    reply: Mutex<Option<Reply>>,
     by_hand: Mutex<Option<mpsc::UnboundedSender<Conversation>>>,
     connections: Mutex<usize>,
 }
@@ -76,6 +92,7 @@ impl Upstream {
             received: Mutex::default(),
             bytes: Mutex::default(),
             answer: Mutex::new(answer.into()),
+            reply: Mutex::default(),
             by_hand: Mutex::default(),
             connections: Mutex::default(),
         };
@@ -103,6 +120,22 @@ impl Upstream {
     /// What it answers from now on: raw bytes.
     pub fn answers(&self, bytes: impl AsRef<[u8]>) {
         *self.state.answer.lock().unwrap() = bytes.as_ref().into();
+    }
+
+    /// What it answers from now on, request by request: status, headers, body.
+    pub fn replies(
+        &self,
+        reply: impl Fn(&Received) -> (u16, Vec<(&'static str, String)>, String) + Send + Sync + 'static,
+    ) {
+        let bytes = move |request: &Received| {
+            let (status, headers, body) = reply(request);
+            let mut answer = format!("HTTP/1.1 {status} .\r\nContent-Length: {}\r\n", body.len());
+            for (name, value) in headers {
+                answer.push_str(&format!("{name}: {value}\r\n"));
+            }
+            format!("{answer}\r\n{body}").into_bytes()
+        };
+        *self.state.reply.lock().unwrap() = Some(Arc::new(bytes));
     }
 
     /// From now on each request's head is handed over, and the test answers.
@@ -162,7 +195,11 @@ impl Conversation {
                 return;
             }
             self.state.received.lock().unwrap().push(self.request.clone());
-            let answer = Arc::clone(&self.state.answer.lock().unwrap());
+            let reply = self.state.reply.lock().unwrap().clone();
+            let answer = match reply {
+                Some(reply) => reply(&self.request).into(),
+                None => Arc::clone(&self.state.answer.lock().unwrap()),
+            };
             if self.stream.write_all(&answer).await.is_err() {
                 return;
             }
