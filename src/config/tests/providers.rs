@@ -117,7 +117,7 @@ fn a_provider_that_contradicts_itself_is_refused() {
         (OIDC, "client_key_file = 'DIR/absent.pem'", "client_key_file", "names DIR/absent.pem, which cannot be read"),
         (OIDC, "client_key_file = 'DIR/none.pem'", "client_key_file", "is no private key in PEM"),
         (OIDC, "client_key_file = 'DIR/odd.pem'", "client_key_file", "is no key that can be used"),
-        (OIDC, "client_key = 'x'", "client_key", "is no private key in PEM"),
+        (OIDC, "client_key = 'x'", "client_key", "is no PEM"),
         (OIDC, "client_key = 'x'\nclient_key_file = 'DIR/p256.pem'", "client_key_file", "stands beside"),
         (
             OIDC,
