@@ -38,6 +38,17 @@ fn a_right_secret_is_never_shown() {
 }
 
 #[test]
+fn a_private_key_is_never_shown() {
+    let pem = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let inside = pem.lines().nth(1).unwrap();
+    let case = Case::good().variable("PROVIDERS__CORP__CLIENT_KEY", &pem);
+    let key = case.loaded().settings.providers.remove(0).client_key.unwrap();
+    assert_eq!(*key.pem.expose(), pem);
+    let shown = everything_shown(&case);
+    assert!(shown.contains("client_key = \"[secret]\"") && !shown.contains(inside), "{shown}");
+}
+
+#[test]
 fn a_wrong_secret_is_not_shown_either() {
     const SECRET: &str = "hunter2";
     for case in [
@@ -54,6 +65,16 @@ fn a_wrong_secret_is_not_shown_either() {
         Case::good().variable("SECRET_HEADERS__HOST__VALUE", SECRET),
         Case::good().variable("PROVIDERS__CORP__CLIENT_SECRET", "hunter2 "),
         Case::good().variable("PROVIDERS__CORP__CLIENT_SECRT", SECRET),
+        Case::good().variable("PROVIDERS__CORP__CLIENT_KEY", SECRET),
+        Case::good()
+            .variable("PROVIDERS__CORP__CLIENT_KEY", "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----"),
+        Case::good().with("key", "hunter2").variable("PROVIDERS__CORP__CLIENT_KEY_FILE", "DIR/key"),
+        Case::good()
+            .with("account", "{\"client_email\": \"a\", \"private_key\": \"hunter2\"}")
+            .variable("PROVIDERS__CORP__KIND", "google")
+            .variable("PROVIDERS__CORP__GROUPS_LOOKUP", "google_directory")
+            .variable("PROVIDERS__CORP__GROUPS_SUBJECT", "a")
+            .variable("PROVIDERS__CORP__GROUPS_ACCOUNT_FILE", "DIR/account"),
         Case::good().variable("PROVIDERS__CORP__CLIENT_SECRET__X", SECRET),
         Case::good().variable("PROVIDERS__CORP", SECRET),
         Case::good().variable("CLIENT_SECRET", SECRET),
