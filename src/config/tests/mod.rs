@@ -1,6 +1,7 @@
 //! The whole of it: sources in, settings or problems out.
 
 mod documents;
+mod headers;
 mod meant;
 mod refused;
 mod secrets;
