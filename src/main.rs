@@ -182,13 +182,18 @@ fn check(args: &ConfigArgs, online: bool) -> ExitCode {
         let mut code = ExitCode::SUCCESS;
         for provider in providers.iter() {
             match provider.probe().await {
-                Ok(found) => println!(
-                    "provider {}: metadata and keys are fine ({} usable keys, userinfo: {}, logout: {})",
-                    provider.name(),
-                    found.usable_keys,
-                    yes(found.userinfo),
-                    yes(found.end_session)
-                ),
+                Ok(found) => {
+                    let found_keys = match found.usable_keys {
+                        Some(0) => {
+                            code = ExitCode::FAILURE;
+                            "none of its keys fits `algorithms`".to_owned()
+                        }
+                        Some(keys) => format!("metadata and keys are fine, {keys} usable keys"),
+                        None => "needs neither metadata nor keys".to_owned(),
+                    };
+                    let (userinfo, logout) = (yes(found.userinfo), yes(found.end_session));
+                    println!("provider {}: {found_keys}; userinfo: {userinfo}, logout: {logout}", provider.name());
+                }
                 Err(error) => {
                     println!("provider {}: {}", provider.name(), telemetry::causes(&error));
                     code = ExitCode::FAILURE;

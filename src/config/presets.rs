@@ -31,7 +31,8 @@ impl Leaf for Preset {
     }
 }
 
-/// What follows from the preset that `written` (the later wins) names. A header that they speak of themselves, however they spell it, is theirs.
+/// What follows from the preset that `written` (the later wins) names. A header that they speak of themselves, however they spell it, is
+/// theirs.
 pub(super) fn layer(written: &[&Layer], problems: &mut Vec<Problem>) -> Layer {
     let mut layer = Layer::default();
     let presets = match Layer::from_toml(TEXT, |_| Place::BuiltIn("presets.toml".to_owned())) {

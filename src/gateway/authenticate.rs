@@ -1,4 +1,5 @@
-//! Step 3: who is calling? The session cookie says; a route that lets everybody in does not ask, and one that names providers believes no other.
+//! Step 3: who is calling? The session cookie says; a route that lets everybody in does not ask, and one that names providers believes no
+//! other.
 
 use super::{hygiene::Clean, route::Route};
 use crate::{

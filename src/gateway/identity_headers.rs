@@ -1,4 +1,5 @@
-//! Step 5: what the upstream is told about the caller, and by what it knows us. Relies on `hygiene` having removed every such header of the caller's own.
+//! Step 5: what the upstream is told about the caller, and by what it knows us. Relies on `hygiene` having removed every such header of the
+//! caller's own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

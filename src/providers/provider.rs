@@ -71,8 +71,8 @@ struct Subject {
 /// What `check --online` found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Keys that fit an accepted algorithm; plain OAuth 2.0 has none.
-    pub usable_keys: usize,
+    /// Keys that fit an accepted algorithm; `None` where none are needed, with plain OAuth 2.0.
+    pub usable_keys: Option<usize>,
     /// There is a userinfo endpoint.
     pub userinfo: bool,
     /// There is an end-session endpoint: logout ends the session there too.
@@ -359,8 +359,8 @@ impl Provider {
     pub async fn probe(&self) -> Result<Probe, Unavailable> {
         let metadata = self.metadata.get().await?;
         let usable_keys = match self.settings.protocol {
-            Protocol::Oidc => self.keys.get().await?.usable_with(&self.settings.algorithms),
-            Protocol::OAuth2(_) => 0,
+            Protocol::Oidc => Some(self.keys.get().await?.usable_with(&self.settings.algorithms)),
+            Protocol::OAuth2(_) => None,
         };
         Ok(Probe {
             usable_keys,

@@ -65,7 +65,8 @@ fn written_at(key: &str, reading: &Reading<'_>) -> String {
     if reading.place(&file).is_some() { file } else { key.to_owned() }
 }
 
-/// The private keys that are written at `key` or in its file; none when there are none or when they cannot be read, which has been said then.
+/// The private keys that are written at `key` or in its file; none when there are none or when they cannot be read, which has been said
+/// then.
 fn keys(inline: Given<Pem>, file: Given<PathBuf>, key: &str, reading: &mut Reading<'_>) -> Vec<Key> {
     let Some(Pem(pem)) = reading.secret(inline, file, key) else { return Vec::new() };
     let found: Vec<_> = PrivateKeyDer::pem_slice_iter(pem.expose().as_bytes()).collect();

@@ -113,6 +113,7 @@ fn every_example_loads() {
             .with("keycloak", "client secret")
             .with("partners", "client secret")
             .with("client-secret", "client secret")
+            .with("proxy-secret", "shared secret")
             .with("partner-ca.pem", &certificate.cert.pem())
             .with("tls.crt", &certificate.cert.pem())
             .with("tls.key", &certificate.signing_key.serialize_pem())

@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{Case, KEY, OTHER_KEY};
 use crate::{
     config::load,
-    gateway::settings::{ClaimFormat, Encoding, ListForm, TooLong},
     identity::Needed,
     policy::Access,
     providers::{ClientAuth, UserinfoMode},
@@ -126,62 +125,6 @@ fn lists_and_tables_can_be_variables() {
     assert_eq!(needed.get("groups"), Some(&Needed::Whole));
     assert_eq!(needed.get("email_domain"), Some(&Needed::Values(BTreeSet::from(["example.com".into()]))));
     assert_eq!(needed.len(), 3);
-}
-
-#[test]
-fn a_claim_is_written_as_its_header_says() {
-    let file = "[headers.claims]\nX-Groups = 'groups'\nX-Email = 'email'\n[headers.formats.X-Groups]\nlist = 'json'\nmax_bytes = '8KiB'\n";
-    let case = Case::good()
-        .file(file)
-        .variable("HEADERS__USER_ENCODING", "percent")
-        .variable("HEADERS__FORMATS__X_GROUPS__LIST", "joined")
-        .variable("HEADERS__FORMATS__X_GROUPS__SEPARATOR", ";")
-        .variable("HEADERS__FORMATS__X_EMAIL__TOO_LONG", "refuse");
-    let headers = case.loaded().settings.gateway.headers;
-    assert_eq!(headers.user_encoding, Encoding::Percent);
-    let formats: Vec<_> = headers.claims.iter().map(|claim| (claim.header.as_str(), claim.format.clone())).collect();
-    let groups =
-        ClaimFormat { list: Some(ListForm::Joined), separator: ';', max_bytes: 8_192, ..ClaimFormat::default() };
-    let email = ClaimFormat { too_long: TooLong::Refuse, ..ClaimFormat::default() };
-    assert_eq!(formats, [("x-email", email), ("x-groups", groups)]);
-}
-
-#[test]
-fn a_preset_gives_way_to_what_is_written() {
-    let sent = |case: &Case| {
-        let headers = case.loaded().settings.gateway.headers;
-        let claims = headers.claims.iter().map(|claim| format!("{} = {}", claim.header, claim.claim));
-        [vec![headers.user.to_string()], claims.collect()].concat().join(", ")
-    };
-    let case = Case::good().variable("HEADERS__PRESET", "doorward");
-    assert_eq!(sent(&case), "x-user");
-    for (preset, all) in [
-        (
-            "oauth2-proxy",
-            "x-forwarded-user, x-forwarded-email = email, x-forwarded-groups = groups, x-forwarded-preferred-username = preferred_username",
-        ),
-        ("remote-user", "remote-user, remote-email = email, remote-groups = groups, remote-name = name"),
-        ("webauth", "x-webauth-user, x-webauth-email = email, x-webauth-groups = groups, x-webauth-name = name"),
-    ] {
-        assert_eq!(sent(&Case::good().variable("HEADERS__PRESET", preset)), all);
-    }
-    let case = Case::good()
-        .file("[headers]\npreset = 'remote-user'\n[headers.claims]\nRemote_Email = 'mail'\nX-More = 'more'\n")
-        .variable("HEADERS__USER", "X-Me")
-        .variable("HEADERS__CLAIMS__REMOTE_GROUPS", "false");
-    assert_eq!(sent(&case), "x-me, remote-name = name, remote_email = mail, x-more = more");
-    let by_address = case.variable("HEADERS__USER", "remote_name");
-    assert_eq!(sent(&by_address), "remote_name, remote_email = mail, x-more = more");
-    let case = by_address.variable("HEADERS__USER", "X-Me");
-    let effective = case.loaded().effective().replace(case.directory.path().to_str().unwrap(), "DIR");
-    for line in [
-        "preset = \"remote-user\"  # DIR/doorward.toml:2",
-        "user = \"X-Me\"  # DOORWARD_HEADERS__USER",
-        "Remote-Name = \"name\"  # preset remote-user",
-        "Remote_Email = \"mail\"  # DIR/doorward.toml:4",
-    ] {
-        assert!(effective.lines().any(|found| found == line), "{line} in\n{effective}");
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod documents;
 mod explained;
+mod headers;
 mod kinds;
 mod meant;
 mod providers;

@@ -85,26 +85,6 @@ fn a_wrong_variable_is_named() {
             "email",
             "DOORWARD_HEADERS__CLAIMS__TRANSFER_ENCODING: is `transfer-encoding`",
         ),
-        (
-            "HEADERS__PRESET",
-            "traefik",
-            "DOORWARD_HEADERS__PRESET: is `traefik`; known are `doorward`, `oauth2-proxy`, `remote-user`, `webauth`",
-        ),
-        (
-            "HEADERS__CLAIMS__X_EMAIL",
-            "true",
-            "DOORWARD_HEADERS__CLAIMS__X_EMAIL: is `true`; a claim's name or `false` is expected",
-        ),
-        (
-            "HEADERS__USER_ENCODING",
-            "utf-8",
-            "DOORWARD_HEADERS__USER_ENCODING: is `utf-8`; known are `utf8`, `percent`, `rfc2047`, `base64url`",
-        ),
-        (
-            "HEADERS__FORMATS__X_GROUPS__LIST",
-            "json",
-            "DOORWARD_HEADERS__FORMATS__X_GROUPS__LIST: `headers.formats.x-groups` is for a header that `headers.claims` does not name",
-        ),
         ("ALLOW__USERS", "alice, ", "DOORWARD_ALLOW__USERS: has a wrong entry: entry 2 names nobody: it is empty"),
         (
             "ALLOW__EMAIL_DOMAINS",
@@ -246,30 +226,6 @@ fn a_wrong_line_is_named() {
             "[headers.claims]\nAuthorization = 'token'",
             "DIR/doorward.toml:2: headers.claims.Authorization is `Authorization`, which has",
         ),
-        (
-            "[headers.claims]\nX-G = 'g'\n[headers.formats.x-g]\nseparator = 'ab'",
-            "DIR/doorward.toml:4: headers.formats.x-g.separator is `ab`; one sign such as",
-        ),
-        (
-            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nseparator = '\\'",
-            "DIR/doorward.toml:4: headers.formats.X-G.separator is `\\\\`; one sign such as",
-        ),
-        (
-            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nlist = 'json'\nseparator = ';'",
-            "DIR/doorward.toml:5: headers.formats.X-G.separator stands beside `headers.formats.X-G.list` (DIR/doorward.toml:4)",
-        ),
-        (
-            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nmax_bytes = '1MiB'",
-            "DIR/doorward.toml:4: headers.formats.X-G.max_bytes is 1048576 bytes; it must be 1 to 65536 bytes",
-        ),
-        (
-            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nx = 1",
-            "DIR/doorward.toml:4: headers.formats.X-G.x is no key; the nearest known key is `headers.formats.X-G.list`",
-        ),
-        (
-            "[headers.claims]\nX-G = 'g'\n[headers.formats.X-G]\nlist = 'json'\n[headers.formats.x_g]\nlist = 'json'",
-            "DIR/doorward.toml:5: headers.formats.x_g is for the same header as `headers.formats.X-G`",
-        ),
         ("[allow]", "DIR/doorward.toml:1: allow is empty and would let nobody in"),
         ("[allow]\nusers = []", "DIR/doorward.toml:2: allow.users is empty; it lets nobody in"),
         ("[allow]\nusers = ['']", "DIR/doorward.toml:2: allow.users has a wrong entry: entry 1 names nobody"),
@@ -332,54 +288,6 @@ fn routes_do_not_contradict_each_other() {
             "DIR/doorward.toml:2: routes[0].anonymous stands beside `allow`",
         ),
         (
-            "[headers.claims]\nX-Email = 'email'\n[[routes]]\nUPuser_header = 'x_email'",
-            "DIR/doorward.toml:5: routes[0].user_header is the same header as `headers.claims.X-Email` (DIR/doorward.toml:2)",
-        ),
-        (
-            "[[routes]]\nUPuser_header = 'Cookie'",
-            "DIR/doorward.toml:3: routes[0].user_header is `Cookie`, which has another meaning",
-        ),
-        (
-            "[[routes]]\nUPanonymous = true\nuser_header = 'X-Me'",
-            "DIR/doorward.toml:4: routes[0].user_header stands beside `routes[0].anonymous` (DIR/doorward.toml:3)",
-        ),
-        (
-            "[[routes]]\nUPsecret_headers.Host.value = 'hunter2'",
-            "DIR/doorward.toml:3: routes[0].secret_headers.Host is `Host`, which has another meaning",
-        ),
-        (
-            "[[routes]]\nUPsecret_headers.X_User.value = 'hunter2'",
-            "DIR/doorward.toml:3: routes[0].secret_headers.X_User is the same header as `headers.user` (default)",
-        ),
-        (
-            "[[routes]]\nUPuser_header = 'X-Me'\nsecret_headers.x-me.value = 'hunter2'",
-            "DIR/doorward.toml:4: routes[0].secret_headers.x-me is the same header as `routes[0].user_header` (DIR/doorward.toml:3)",
-        ),
-        (
-            "[[routes]]\nUPsecret_headers.X-S.value = 'hunter2'\nsecret_headers.x_s.value = 'hunter2'",
-            "DIR/doorward.toml:4: routes[0].secret_headers.x_s is the same header as `routes[0].secret_headers.X-S`",
-        ),
-        (
-            "[[routes]]\nUPsecret_headers.X-S = {}",
-            "DIR/doorward.toml:3: routes[0].secret_headers.X-S.value is required, or `routes[0].secret_headers.X-S.value_file`",
-        ),
-        (
-            "[[routes]]\nUPsecret_headers.X-S = { value = 'hunter2', value_file = 'DIR/s' }",
-            "DIR/doorward.toml:3: routes[0].secret_headers.X-S.value_file stands beside",
-        ),
-        (
-            "[[routes]]\nUPsecret_headers.X-S.value = \"hunter2\\t\"",
-            "DIR/doorward.toml:3: routes[0].secret_headers.X-S.value holds a line break",
-        ),
-        (
-            "[secret_headers.X-S]\nvalue = 'hunter2'\n[[routes]]\nUP",
-            "DIR/doorward.toml:1: secret_headers stand beside `routes`",
-        ),
-        (
-            "[[routes]]\nUPaudience = 'wiki'",
-            "DIR/doorward.toml:3: routes[0].audience is for the signed assertion, but there is no `assertion.header`",
-        ),
-        (
             "[[routes]]\nUPproviders = ['corp', 'corb']",
             "DIR/doorward.toml:3: routes[0].providers names `corb`, which is no provider here; there are `corp`",
         ),
@@ -408,7 +316,6 @@ fn routes_do_not_contradict_each_other() {
         let problems = case.problems();
         let found = problems.iter().any(|problem| problem.starts_with(answer));
         assert!(found, "{text}\n  expected {answer}\n  found {problems:#?}");
-        assert!(!problems.concat().contains("hunter2"), "{problems:#?}");
     }
     let both = Case::good().file("[[routes]]\nupstream = 'http://127.0.0.1:1'").problems();
     assert_eq!(
@@ -479,55 +386,6 @@ fn the_public_port_is_not_plain_when_we_end_tls() {
 }
 
 #[test]
-fn an_assertion_has_a_key_on_p256() {
-    let key = || rcgen::KeyPair::generate().unwrap().serialize_pem();
-    let (ours, other) = (key(), key());
-    let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap().serialize_pem();
-    let both = format!("{ours}{other}");
-    let broken = ours.replacen("M", "?", 1);
-    let header = ("HEADER", "X-Assertion");
-    let wrong_key = "DOORWARD_ASSERTION__KEY: holds no PEM private key on P-256 (PKCS#8), or also something else";
-    for (variables, answer) in [
-        (vec![header, ("KEY", &*ours)], ""),
-        (vec![header, ("KEY", &*ours), ("PREVIOUS_KEYS", &*other)], ""),
-        (vec![header, ("KEY_FILE", "DIR/both")], "DOORWARD_ASSERTION__KEY_FILE: holds more than one key"),
-        (vec![header], "assertion.key is required, or `assertion.key_file`; `openssl genpkey"),
-        (vec![("KEY", &*ours)], "DOORWARD_ASSERTION__KEY: is for the signed assertion, but there is no"),
-        (vec![("PREVIOUS_KEYS_FILE", "DIR/both")], "DOORWARD_ASSERTION__PREVIOUS_KEYS_FILE: is for the signed"),
-        (vec![header, ("KEY", "hunter2")], "DOORWARD_ASSERTION__KEY: is no PEM"),
-        (vec![header, ("KEY", &*p384)], wrong_key),
-        (vec![header, ("KEY", &*broken)], wrong_key),
-        (vec![header, ("KEY", &*ours), ("KEY_FILE", "DIR/both")], "DOORWARD_ASSERTION__KEY_FILE: stands beside"),
-        (
-            vec![header, ("KEY", &*ours), ("PREVIOUS_KEYS_FILE", "DIR/both")],
-            "DOORWARD_ASSERTION__PREVIOUS_KEYS_FILE: has a key twice",
-        ),
-        (
-            vec![("HEADER", "X_User"), ("KEY", &*ours)],
-            "DOORWARD_ASSERTION__HEADER: is the same header as `headers.user`",
-        ),
-        (
-            vec![("HEADER", "Authorization"), ("KEY", &*ours)],
-            "DOORWARD_ASSERTION__HEADER: is `Authorization`, which has",
-        ),
-        (vec![("LIFETIME", "1m")], "DOORWARD_ASSERTION__LIFETIME: is not within `2m` and `1h`"),
-        (vec![("LIFETIME", "2h")], "DOORWARD_ASSERTION__LIFETIME: is not within `2m` and `1h`"),
-    ] {
-        let case = Case::good().with("both", &both);
-        let case =
-            variables.iter().fold(case, |case, (name, value)| case.variable(&format!("ASSERTION__{name}"), value));
-        let problems = case.problems().join("\n");
-        assert!(problems.starts_with(answer) && problems.is_empty() == answer.is_empty(), "{answer}: {problems}");
-        let secret = ours.lines().nth(1).unwrap();
-        assert!(!problems.contains(secret) && !problems.contains("hunter2"), "{problems}");
-        if let Ok(loaded) = case.load() {
-            let shown = format!("{loaded:?} {}", loaded.effective());
-            assert!(shown.contains("key = \"[secret]\"") && !shown.contains(secret), "{shown}");
-        }
-    }
-}
-
-#[test]
 fn previous_keys_are_whole_lines() {
     for (content, answer) in [
         (OTHER_KEY.to_owned(), ""),
@@ -556,6 +414,7 @@ proptest! {
                         "PUBLIC_URL", "UPSTREAM", "LISTEN", "PROVIDERS", "GOOGLE", "CLIENT_ID", "ISSUER", "SESSION", "KEY",
                         "PREVIOUS_KEYS", "MAX_AGE", "HEADERS", "CLAIMS", "USER", "ALLOW", "USERS", "TRUSTED_PROXIES", "LIMITS",
                         "HEADER_BYTES", "AUTHORIZATION_PARAMETERS", "SCOPES", "ADMIN", "LOG", "FILTER", "ROUTES", "PREFIX", "KIND",
+                        "FORMATS", "LIST", "PRESET", "SECRET_HEADERS", "VALUE", "VALUE_FILE", "ASSERTION", "HEADER",
                     ]).prop_map(str::to_owned),
                     "\\PC{0,8}",
                 ],
