@@ -25,7 +25,7 @@ fn a_wrong_variable_about_headers_is_named() {
         (
             "HEADERS__FORMATS__X_GROUPS__LIST",
             "json",
-            "DOORWARD_HEADERS__FORMATS__X_GROUPS__LIST: is for a header that `headers.claims` does not name",
+            "DOORWARD_HEADERS__FORMATS__X_GROUPS__LIST: `headers.formats.x-groups` is for a header that `headers.claims` does not name",
         ),
     ] {
         assert_eq!(Case::good().variable(name, value).problems(), [answer], "{name}={value}");
