@@ -2,15 +2,16 @@
 //!
 //! * The timeout covers a whole request: waiting for its turn, connecting, TLS, the last byte of the answer.
 //! * An answer is held in memory, so it has a bound. Redirects are never followed: a provider that answers with one is
-//!   misconfigured, or somebody wants us to ask elsewhere.
+//!   misconfigured, or somebody wants us to ask elsewhere. One that is compressed, although none should be, is unfolded within the same bound.
 //! * Plain http is refused before a connection is opened, unless the host is loopback or the operator said otherwise.
 //! * Where browsers know the provider by another host than we do, the exchange of the two happens here and nowhere else: metadata,
 //!   links and what we sign keep the name that browsers use.
 //! * Errors say what class of thing went wrong, never what an answer contained: it may hold tokens.
 
-use std::{error::Error as StdError, time::Duration};
+use std::{error::Error as StdError, io::Read as _, time::Duration};
 
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::{
@@ -62,7 +63,7 @@ pub enum HttpError {
     #[error("it answers with status {0}")]
     Status(u16),
     /// A compressed answer, although none was asked for.
-    #[error("the answer has a content coding, although none was asked for")]
+    #[error("the answer has a content coding that is not understood, although none was asked for")]
     Coded,
 }
 
@@ -207,7 +208,7 @@ impl Http {
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("doorward/", env!("CARGO_PKG_VERSION"))));
         headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("application/json"));
-        // Nothing here undoes a content coding, so that nobody's bomb unfolds.
+        // Some compress all the same.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 
         let response = self.service.clone().oneshot(request).await.map_err(|error| self.class(error))?;
@@ -216,6 +217,7 @@ impl Http {
         }
         match response.headers().get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"" | b"identity") => Ok(response),
+            Some(b"gzip" | b"x-gzip") => unfolded(response, self.limits.answer_bytes),
             Some(_) => Err(HttpError::Coded),
         }
     }
@@ -256,6 +258,19 @@ async fn whole(
         }
     })?;
     Ok(Response::from_parts(head, body.to_bytes()))
+}
+
+/// `response` as it was before it was compressed. What unfolds has the same bound as what comes over the wire, so that nobody's bomb does.
+fn unfolded(response: Response<Bytes>, answer_bytes: usize) -> Result<Response<Bytes>, HttpError> {
+    let (head, body) = response.into_parts();
+    let mut unfolded = Vec::new();
+    let limit = u64::try_from(answer_bytes).unwrap_or(u64::MAX);
+    let read = MultiGzDecoder::new(&*body).take(limit.saturating_add(1)).read_to_end(&mut unfolded);
+    match read {
+        Ok(bytes) if bytes > answer_bytes => Err(HttpError::TooLarge(answer_bytes)),
+        Ok(_) => Ok(Response::from_parts(head, unfolded.into())),
+        Err(_) => Err(HttpError::Coded),
+    }
 }
 
 /// The cause that says most: "connection refused" rather than "client error". None of them quotes an answer's body.

@@ -1,6 +1,6 @@
 //! A whole sign-in against a provider on a real socket that can misbehave.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -88,6 +88,8 @@ async fn a_token_endpoint_that_misbehaves_signs_nobody_in() {
         (any(503, &[], r#"{"error":"invalid_grant"}"#), Fault::Provider, "it answers with status 503"),
         (any(404, &[], "not here"), Fault::Provider, "it answers with status 404"),
         (any(200, &[("content-encoding", "gzip")], "{}"), Fault::Provider, "content coding"),
+        (any(200, &[("content-encoding", "br")], "{}"), Fault::Provider, "content coding"),
+        (compressed(&[b' '; 10_001], "gzip"), Fault::Provider, "the answer is larger than 10000 bytes"),
         (any(400, &[], r#"{"error":"invalid_grant"}"#), Fault::Caller, "no longer accepts this code"),
         (any(200, &[], r#"{"error":"invalid_grant"}"#), Fault::Caller, "no longer accepts this code"),
         (any(401, &[], r#"{"error":"invalid_client"}"#), Fault::Ours, "`invalid_client`"),
@@ -101,6 +103,30 @@ async fn a_token_endpoint_that_misbehaves_signs_nobody_in() {
         assert_eq!(error.fault(), fault, "{answer:?}");
     }
     assert_eq!(op.hits("/token2"), 0);
+}
+
+/// T-140: nobody asked for it, but it happens.
+#[tokio::test]
+async fn a_compressed_key_set_is_a_key_set() {
+    let (op, signer) = good().await;
+    let keys = json!({"keys": [signer.jwk()]}).to_string();
+    for coding in ["gzip", "x-gzip", "identity"] {
+        let (provider, _) = op.known(op.settings());
+        let answer = match coding {
+            "identity" => {
+                Answer::Any { status: 200, headers: vec![("content-encoding", coding)], body: keys.clone().into() }
+            }
+            coding => compressed(keys.as_bytes(), coding),
+        };
+        op.answers("/jwks", answer);
+        assert!(sign_in(&provider).await.is_ok(), "{coding}");
+    }
+}
+
+fn compressed(body: &[u8], coding: &'static str) -> Answer {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(body).unwrap();
+    Answer::Any { status: 200, headers: vec![("content-encoding", coding)], body: packed.finish().unwrap().into() }
 }
 
 /// T-140.
