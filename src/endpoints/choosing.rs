@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct Wish<'q> {
     /// `rd`, or `target_link_uri` where another site begins the sign-in (OpenID Connect Core §4).
     pub(super) return_to: ReturnTo,
-    /// The name of a provider of ours.
+    /// The name of a provider of ours, or some, separated by commas.
     provider: Option<Cow<'q, str>>,
     /// The issuer that another site names.
     iss: Option<Cow<'q, str>>,
@@ -37,6 +37,11 @@ impl<'q> Wish<'q> {
         })
     }
 
+    /// Those that were named, as they were.
+    pub(super) fn providers(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+
     /// Whom the provider may expect.
     pub(super) fn hint(&self) -> Option<&str> {
         self.hint.as_ref().map(|LoginHint(hint)| hint.as_str())
@@ -51,7 +56,7 @@ impl<'q> Wish<'q> {
 
     /// The link that says the same and chooses `provider`.
     pub(super) fn link_to(&self, provider: &Provider, links: &Links) -> Href {
-        let link = links.login_at(provider.name(), &self.return_to);
+        let link = links.login_at([provider.name()], &self.return_to);
         match self.hint() {
             Some(hint) => link.with("login_hint", hint),
             None => link,
@@ -60,16 +65,16 @@ impl<'q> Wish<'q> {
 
     /// The provider this is about, or those to choose from.
     pub(super) fn choose<'p>(&self, providers: &'p Providers) -> Result<Chosen<'p>, EndpointError> {
-        if let Some(name) = &self.provider {
-            let provider = providers.find(name).ok_or(EndpointError::UnknownProvider)?;
-            if self.iss.as_ref().is_some_and(|iss| !provider.is_issuer(iss)) {
-                return Err(BadForm::Conflict("provider", "iss").into());
-            }
-            return Ok(Chosen::One(provider));
+        let named: Option<Vec<&str>> = self.provider.as_ref().map(|names| names.split(',').collect());
+        if named.iter().flatten().any(|name| providers.find(name).is_none()) {
+            return Err(EndpointError::UnknownProvider);
         }
+        let is_named =
+            |provider: &&Arc<Provider>| named.as_ref().is_none_or(|named| named.contains(&provider.name().as_str()));
         let fits = |provider: &&Arc<Provider>| self.iss.as_ref().is_none_or(|iss| provider.is_issuer(iss));
-        let among: Vec<_> = providers.iter().filter(fits).collect();
+        let among: Vec<_> = providers.iter().filter(is_named).filter(fits).collect();
         match *among {
+            [] if self.iss.is_some() && named.is_some() => Err(BadForm::Conflict("provider", "iss").into()),
             [] if self.iss.is_some() => Err(EndpointError::UnknownProvider),
             [only] => Ok(Chosen::One(only)),
             _ => Ok(self.by_address(among)),
@@ -179,6 +184,16 @@ mod tests {
             ("provider=&login_hint=bob@corp.com", "unknown"),
             ("provider=nobody&iss=https://partner.example", "unknown"),
             ("provider=google&iss=https://partner.example", "conflict"),
+            ("provider=google,nobody", "unknown"),
+            ("provider=google,", "unknown"),
+            ("provider=google&provider=partner", "repeated"),
+            ("provider=google,entra&iss=https://partner.example", "conflict"),
+            ("provider=google,partner", "google|partner None"),
+            ("provider=partner,google,partner", "google|partner None"),
+            ("provider=google,google", "google"),
+            ("provider=google,partner&iss=https://partner.example", "partner"),
+            ("provider=google,entra&login_hint=bob@corp.com", "entra"),
+            ("provider=google,partner&login_hint=bob@corp.com", "google|partner Some(NoProvider)"),
             ("provider=google&iss=", "conflict"),
             ("rd=/&target_link_uri=/", "conflict"),
             ("iss=https://partner.example&iss=https://evil.com", "repeated"),

@@ -26,10 +26,12 @@ impl Links {
         self.href("/login").with("rd", return_to.as_str())
     }
 
-    /// The same at one provider.
+    /// The same at one of `providers`; at any when there are none.
     #[must_use]
-    pub fn login_at(&self, provider: &ProviderName, return_to: &ReturnTo) -> Href {
-        self.login(return_to).with("provider", provider.as_str())
+    pub fn login_at<'p>(&self, providers: impl IntoIterator<Item = &'p ProviderName>, return_to: &ReturnTo) -> Href {
+        let names: Vec<&str> = providers.into_iter().map(ProviderName::as_str).collect();
+        let login = self.login(return_to);
+        if names.is_empty() { login } else { login.with("provider", &names.join(",")) }
     }
 
     /// Where the page of providers sends its form; the fields are the parameters.

@@ -86,6 +86,7 @@ impl Endpoints {
         let address = by_domain.then(|| AskAddress {
             action: self.links.login_form(),
             return_to: &wish.return_to,
+            providers: wish.providers(),
             typed: wish.hint().unwrap_or_default(),
             problem,
             may_be_plain_http: providers.iter().any(|provider| provider.may_be_plain_http()),

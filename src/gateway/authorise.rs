@@ -31,7 +31,7 @@ impl<'r> Permit<'r> {
 pub(super) fn permit(route: &Route, caller: Option<Session>) -> Result<Permit<'_>, Rejection> {
     match route.access.decide(caller.as_ref().map(|caller| &caller.identity)) {
         Decision::Allow => Ok(Permit { route, caller }),
-        Decision::Identify => Err(Rejection::NotSignedIn(route.only_provider().cloned())),
+        Decision::Identify => Err(Rejection::NotSignedIn(route.providers().into())),
         Decision::Deny(why) => Err(Rejection::Forbidden(why)),
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     body::Body,
     endpoints::{
         self, EndpointError, Links,
-        pages::{self, Action, ErrorPage, Href, Pages},
+        pages::{self, Action, ErrorPage, Pages},
     },
     identity::ProviderName,
     origin::{Origin, ReturnTo},
@@ -48,9 +48,9 @@ pub(super) enum Rejection {
     /// A path nobody configured.
     #[error("there is no route for this path")]
     NoRoute,
-    /// Nobody is signed in, or not at a provider that counts here; the one that does, where there is only one.
+    /// Nobody is signed in, or not at one of the providers that count here; all do when there are none.
     #[error("nobody is signed in")]
-    NotSignedIn(Option<ProviderName>),
+    NotSignedIn(Box<[ProviderName]>),
     /// Somebody is, and policy says no.
     #[error("policy refused")]
     Forbidden(#[source] Denial),
@@ -84,8 +84,8 @@ struct Told {
     advice: &'static str,
     /// Another try that may help, from the beginning.
     retry: Option<ReturnTo>,
-    /// The provider that other try has to be at.
-    provider: Option<ProviderName>,
+    /// The providers that other try has to be at one of; any when there are none.
+    providers: Box<[ProviderName]>,
     headers: Vec<(HeaderName, HeaderValue)>,
     fault: Fault,
 }
@@ -93,7 +93,7 @@ struct Told {
 impl Told {
     fn new(status: StatusCode, fault: Fault, title: &'static str, cause: impl Into<Cow<'static, str>>) -> Self {
         let cause = cause.into();
-        Self { status, title, cause, advice: CHECK, retry: None, provider: None, headers: Vec::new(), fault }
+        Self { status, title, cause, advice: CHECK, retry: None, providers: Box::default(), headers: Vec::new(), fault }
     }
 
     fn advice(mut self, advice: &'static str) -> Self {
@@ -106,8 +106,8 @@ impl Told {
         self
     }
 
-    fn at(mut self, provider: Option<&ProviderName>) -> Self {
-        self.provider = provider.cloned();
+    fn at(mut self, providers: &[ProviderName]) -> Self {
+        self.providers = providers.into();
         self
     }
 
@@ -145,8 +145,8 @@ impl Replies {
         path_and_query: &str,
         request_id: &str,
     ) -> Response<Body> {
-        if let (Rejection::NotSignedIn(provider), Wants::Navigation) = (rejection, wants) {
-            let login = self.login(provider.as_ref(), &ReturnTo::parse(path_and_query, &self.origin));
+        if let (Rejection::NotSignedIn(providers), Wants::Navigation) = (rejection, wants) {
+            let login = self.links.login_at(providers, &ReturnTo::parse(path_and_query, &self.origin));
             return endpoints::redirect(StatusCode::FOUND, login.as_str());
         }
         let told = self.tell(rejection);
@@ -160,15 +160,8 @@ impl Replies {
         response
     }
 
-    fn login(&self, provider: Option<&ProviderName>, return_to: &ReturnTo) -> Href {
-        match provider {
-            Some(provider) => self.links.login_at(provider, return_to),
-            None => self.links.login(return_to),
-        }
-    }
-
     fn page(&self, told: &Told, request_id: &str) -> Response<Body> {
-        let retry = told.retry.as_ref().map(|to| self.login(told.provider.as_ref(), to));
+        let retry = told.retry.as_ref().map(|to| self.links.login_at(&told.providers, to));
         let retry = retry.map(|href| Action { label: "Sign in again".into(), href });
         endpoints::page(self.pages.error(&ErrorPage {
             status: told.status,
@@ -219,7 +212,7 @@ impl Replies {
             )
             .advice("Use the address without encoded slashes, dots or backslashes."),
             R::NoRoute => Told::new(S::NOT_FOUND, Fault::Caller, "Not found", "There is nothing at this address."),
-            R::NotSignedIn(provider) => not_signed_in().at(provider.as_ref()),
+            R::NotSignedIn(providers) => not_signed_in().at(providers),
             R::Forbidden(Denial::NoRuleFits) => Told::new(
                 S::FORBIDDEN,
                 Fault::Caller,

@@ -51,13 +51,10 @@ impl Route {
         self.accepts_all() || self.providers.contains(provider)
     }
 
-    /// Where to sign in for this route, when it leaves no choice.
+    /// Where to sign in for this route; anywhere when there are none.
     #[must_use]
-    pub(super) fn only_provider(&self) -> Option<&ProviderName> {
-        match &*self.providers {
-            [only] => Some(only),
-            _ => None,
-        }
+    pub(super) fn providers(&self) -> &[ProviderName] {
+        &self.providers
     }
 }
 

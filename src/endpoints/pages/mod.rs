@@ -68,6 +68,8 @@ pub struct AskAddress<'a> {
     pub action: Href,
     /// Where the sign-in leads.
     pub return_to: &'a ReturnTo,
+    /// The providers to choose from, when they are not all, as the link has them.
+    pub providers: Option<&'a str>,
     /// What was typed before; empty the first time.
     pub typed: &'a str,
     /// Why that did not settle it.
@@ -195,6 +197,7 @@ impl Pages {
             context! {
                 action => ask.action.in_html(),
                 return_to => ask.return_to.as_str(),
+                providers => ask.providers,
                 typed => shown(ask.typed, MAX_TYPED),
                 problem => ask.problem.map(AddressProblem::sentence),
             }

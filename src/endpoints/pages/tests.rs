@@ -12,9 +12,10 @@ fn all(pages: &Pages, text: &str, path: &str) -> Vec<(&'static str, Page)> {
     let href = || Href::parse(path).unwrap();
     let choice = || Choice { display_name: text, href: href() };
     let return_to = ReturnTo::parse("/x?y", &Origin::parse("https://app.example.com").unwrap());
-    let address = |problem| AskAddress {
+    let address = |problem: Option<AddressProblem>| AskAddress {
         action: href(),
         return_to: &return_to,
+        providers: problem.map(|_| "google,partner"),
         typed: text,
         problem,
         may_be_plain_http: problem.is_some(),
@@ -88,6 +89,7 @@ fn a_page_shows_what_it_was_given() {
         ("sign-in by address", "<label for=\"address\">Your e-mail address</label>"),
         ("sign-in by another address", "name=\"login_hint\" value=\"Ólafur &amp; Söhne\""),
         ("sign-in by another address", "aria-describedby=\"problem\""),
+        ("sign-in by another address", "<input type=\"hidden\" name=\"provider\" value=\"google,partner\">"),
         (
             "sign-in by another address",
             "<p class=\"problem\" id=\"problem\">None of these is meant for addresses like this one.",
