@@ -124,6 +124,8 @@ impl Told {
 const CHECK: &str = "Check the address, or go back to where you came from.";
 const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the reference below to whoever runs this site.";
 const TELL_OPERATOR: &str = "Give the reference below to whoever runs this site: it leads to the details in the log.";
+/// When to come back to a provider that cannot be reached, where nobody knows better.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 const WAIT: &str = "Wait a moment and try again.";
 const OTHER_ACCOUNT: &str = "Sign in again, with another account if you have one.";
 /// How providers say that the person said no, or may not say yes: RFC 6749 §4.1.2.1, and what Apple and LinkedIn have for it.
@@ -398,16 +400,17 @@ fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
     use SignInError as E;
     use StatusCode as S;
     let failed = |cause: String| Told::new(S::BAD_GATEWAY, error.fault(), "Sign-in failed", cause).retry(return_to);
+    let unavailable = |retry_after| {
+        let cause = format!("{provider} cannot be reached.");
+        Told::new(S::SERVICE_UNAVAILABLE, error.fault(), "Sign-in is not possible right now", cause)
+            .advice(WAIT)
+            .retry_after(retry_after)
+            .retry(return_to)
+    };
     match error {
-        E::Unavailable(unavailable) => Told::new(
-            S::SERVICE_UNAVAILABLE,
-            error.fault(),
-            "Sign-in is not possible right now",
-            format!("{provider} cannot be reached."),
-        )
-        .advice(WAIT)
-        .retry_after(unavailable.retry_after)
-        .retry(return_to),
+        E::Unavailable(error) => unavailable(error.retry_after),
+        // The sign-in has not begun: it is as if nothing were known of the provider.
+        E::Push(_) => unavailable(RETRY_AFTER),
         E::CodeSpent => Told::new(
             S::BAD_REQUEST,
             error.fault(),
@@ -471,13 +474,7 @@ fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
         E::Misconfigured(_) | E::RequestRefused(_) | E::Signing(_) => {
             failed(format!("{provider} does not accept this site as its client.")).advice(TELL_OPERATOR)
         }
-        E::Push(_)
-        | E::Exchange(_)
-        | E::Refused(_)
-        | E::Answer(_)
-        | E::Signature(_)
-        | E::IdToken(_)
-        | E::Userinfo(_) => {
+        E::Exchange(_) | E::Refused(_) | E::Answer(_) | E::Signature(_) | E::IdToken(_) | E::Userinfo(_) => {
             failed(format!("What {provider} answered cannot be used: {}.", causes(error))).advice(TRY_AGAIN)
         }
     }

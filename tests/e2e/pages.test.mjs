@@ -25,6 +25,8 @@ describe("the gateway's own pages", () => {
         DOORWARD_PROVIDERS__PARTNERS__CLIENT_SECRET: 'also-a-secret-but-of-nobody',
         DOORWARD_PROVIDERS__PARTNERS__USER_PREFIX: 'partners:',
         DOORWARD_PROVIDERS__TEST__USER_PREFIX: 'test:',
+        // so that `state` can be read from the address
+        DOORWARD_PROVIDERS__TEST__PUSHED_AUTHORIZATION_REQUESTS: 'when_required',
       },
     });
     browser = await startBrowser();
