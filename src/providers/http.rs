@@ -186,9 +186,8 @@ impl Http {
     /// The answer to `form`. Its content type is not looked at: providers send JSON under many names, and the parser decides anyway.
     pub(super) async fn post(&self, url: &Url, form: Form) -> Result<Reply, HttpError> {
         let response = self.send(form.request(url)?).await?;
-        let status = response.status();
+        let (status, is_refusal) = (response.status(), is_refusal(&response));
         let body = response.into_body();
-        let is_refusal = status.is_client_error() && body.trim_ascii_start().starts_with(b"{");
         if matches!(status, StatusCode::OK | StatusCode::CREATED) || is_refusal {
             Ok(Reply { body, is_refusal })
         } else {
@@ -228,6 +227,11 @@ impl Http {
         }
         error.downcast::<HttpError>().map_or_else(|other| HttpError::Broken(innermost(&*other)), |error| *error)
     }
+}
+
+/// Whether `response` is a 4xx that explains itself in JSON (RFC 6749 §5.2).
+pub(super) fn is_refusal(response: &Response<Bytes>) -> bool {
+    response.status().is_client_error() && response.body().trim_ascii_start().starts_with(b"{")
 }
 
 fn client(roots: RootCertStore, connect_timeout: Duration) -> Result<Client<Connector, Full<Bytes>>, rustls::Error> {

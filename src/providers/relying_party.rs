@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use super::{
     Settings,
     error::ErrorCode,
-    http::{Http, HttpError},
+    http::{Http, HttpError, is_refusal},
     json::Object,
 };
 
@@ -77,8 +77,7 @@ impl<'c> AsyncHttpClient<'c> for TokenEndpoint<'_> {
             let mut response = self.http.send(request.map(Bytes::from)).await?;
             response.headers_mut().remove(header::CONTENT_TYPE);
             let status = response.status();
-            let explained = status.is_client_error() && response.body().trim_ascii_start().starts_with(b"{");
-            if status != StatusCode::OK && !explained {
+            if status != StatusCode::OK && !is_refusal(&response) {
                 return Err(HttpError::Status(status.as_u16()));
             }
             Ok(response.map(|body| match self.reads_forms.then(|| form(&body)).flatten() {
