@@ -103,6 +103,7 @@ mod tests {
         let trusted = TrustedProxies { nets: vec![trusted.parse().unwrap()], unix: false };
         let on = Connection {
             peer: Peer::Tcp(format!("{peer}:1000").parse().unwrap()),
+            client_certificate: None,
             peer_ip: Some(peer.parse().unwrap()),
             cut: tokio_util::sync::CancellationToken::new(),
         };

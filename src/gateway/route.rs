@@ -159,7 +159,7 @@ enum Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::settings::RouteSettings;
+    use crate::gateway::settings::{Credentials, RouteSettings, TokenRules};
 
     fn table() -> Table {
         let route = |host: Option<&str>, path: &str, access: Access| RouteSettings {
@@ -168,6 +168,8 @@ mod tests {
             upstream: Url::parse("http://127.0.0.1:1").unwrap(),
             access,
             providers: Box::default(),
+            credentials: Credentials::Cookie,
+            tokens: TokenRules::default(),
             user_header: None,
             secret_headers: Box::default(),
             audience: "http://127.0.0.1:1".into(),

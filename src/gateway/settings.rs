@@ -1,6 +1,6 @@
 //! What the gateway is told at start: our origin, the routes, the headers, the proxies we believe.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -25,6 +25,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// Limits of the connections to upstreams.
     pub upstream: UpstreamLimits,
+    /// Answers about tokens that are kept at most; one with more than a kilobyte of claims counts as several.
+    pub token_answers: usize,
 }
 
 impl Settings {
@@ -53,12 +55,39 @@ pub struct RouteSettings {
     pub access: Access,
     /// The providers whose sessions count here; all when it is empty.
     pub providers: Box<[ProviderName]>,
+    /// What callers may show here.
+    pub credentials: Credentials,
+    /// What a token has to allow here, and what becomes of it.
+    pub tokens: TokenRules,
     /// Carries the user identifier here, when it is not [`HeaderSettings::user`].
     pub user_header: Option<HeaderName>,
     /// Sent with every request, also where nobody is asked who they are.
     pub secret_headers: Box<[SecretHeader]>,
     /// Whom assertions are for here.
     pub audience: Arc<str>,
+}
+
+/// What tells who a caller is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// The session cookie; `Authorization` is the application's affair.
+    #[default]
+    Cookie,
+    /// A token in `Authorization` (RFC 6750 §2.1).
+    Bearer,
+    /// Either, not both at once.
+    Both,
+}
+
+/// What a token has to allow at a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenRules {
+    /// All of them.
+    pub scopes: BTreeSet<Box<str>>,
+    /// Whom it has to be for, one of them, whatever the provider's settings say; empty: as they say.
+    pub audiences: BTreeSet<Box<str>>,
+    /// The application gets it too.
+    pub forward: bool,
 }
 
 /// A header by whose value an application knows that a request comes from us.
@@ -227,6 +256,7 @@ pub(super) mod tests {
                 idle_timeout: second,
                 tunnel_idle_timeout: second,
             },
+            token_answers: 100,
         }
     }
 

@@ -91,6 +91,14 @@ impl Directory {
             }
     }
 
+    /// Whether somebody's access token is good for it whomever it is for: it is asked with one of its own, or the provider is the directory.
+    pub(super) fn takes_any_token(&self) -> bool {
+        match self.lookup {
+            GroupLookup::MicrosoftGraph { .. } => false,
+            GroupLookup::GoogleDirectory { .. } | GroupLookup::GitHub { .. } => true,
+        }
+    }
+
     /// All groups of `person`.
     pub(super) async fn find(
         &self,

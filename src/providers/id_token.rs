@@ -247,7 +247,7 @@ fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<Option
 }
 
 /// A NumericDate (RFC 7519 §2): a number, perhaps with a fraction.
-fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<f64>, IdTokenError> {
+pub(super) fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<f64>, IdTokenError> {
     match claims.get(name) {
         None => Ok(None),
         Some(value) => {
@@ -257,12 +257,12 @@ fn time(claims: &Map<String, Value>, name: &'static str) -> Result<Option<f64>, 
     }
 }
 
-fn seconds(time: UnixTime) -> f64 {
+pub(super) fn seconds(time: UnixTime) -> f64 {
     // Exact below LAST_SECOND, and what lies above it is later than every claim that passes `time`.
     time.0 as f64
 }
 
-fn whole(seconds: f64) -> UnixTime {
+pub(super) fn whole(seconds: f64) -> UnixTime {
     UnixTime(seconds as u64)
 }
 

@@ -15,6 +15,14 @@ pub(super) fn is_named_by(settings: &Settings, iss: &str) -> bool {
     }
 }
 
+/// Whether `iss` is one of `templates`; where there are tenants, with an allowed one in it.
+pub(super) fn is_one_of(settings: &Settings, templates: &[String], iss: &str) -> bool {
+    templates.iter().any(|template| match &settings.tenants {
+        Some(tenants) => tenants.allowed.iter().any(|tenant| template.replace(TENANT, tenant) == iss),
+        None => template == iss,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,6 +60,8 @@ pub(super) enum TokenKind {
 pub(super) struct Unverified<'a> {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<Box<str>>,
+    /// Its `typ` says that it is an access token (RFC 9068 §2.1).
+    pub(super) is_access_token: bool,
     /// Header and payload as they were sent: what the signature is over.
     message: &'a str,
     payload: &'a str,
@@ -78,8 +80,8 @@ impl<'a> Unverified<'a> {
             return Err(if parts.len() == 5 { JwsError::Encrypted } else { JwsError::Parts });
         };
         let message = token.get(..header.len() + 1 + payload.len()).ok_or(JwsError::Parts)?;
-        let (algorithm, kid) = read_header(header, kind, accepted)?;
-        Ok(Self { algorithm, kid, message, payload, signature })
+        let Header { algorithm, kid, is_access_token } = read_header(header, kind, accepted)?;
+        Ok(Self { algorithm, kid, is_access_token, message, payload, signature })
     }
 
     /// The same token when `key` made the signature, over the bytes as they were sent.
@@ -104,11 +106,14 @@ impl Verified<'_> {
     }
 }
 
-fn read_header(
-    encoded: &str,
-    kind: TokenKind,
-    accepted: &[Algorithm],
-) -> Result<(Algorithm, Option<Box<str>>), JwsError> {
+/// What counts of a header.
+struct Header {
+    algorithm: Algorithm,
+    kid: Option<Box<str>>,
+    is_access_token: bool,
+}
+
+fn read_header(encoded: &str, kind: TokenKind, accepted: &[Algorithm]) -> Result<Header, JwsError> {
     if encoded.len() > MAX_HEADER {
         return Err(JwsError::Header);
     }
@@ -126,18 +131,18 @@ fn read_header(
             return Err(JwsError::Unsupported(member));
         }
     }
-    match header.get("typ") {
-        None => {}
-        Some(Value::String(typ)) if typ.eq_ignore_ascii_case("JWT") => {}
-        Some(Value::String(typ)) if kind == TokenKind::AccessToken && is_access_token(typ) => {}
+    let is_access_token = match header.get("typ") {
+        None => false,
+        Some(Value::String(typ)) if typ.eq_ignore_ascii_case("JWT") => false,
+        Some(Value::String(typ)) if kind == TokenKind::AccessToken && is_access_token(typ) => true,
         Some(typ) => return Err(JwsError::Type(printable(typ.as_str().unwrap_or_default()))),
-    }
+    };
     let kid = match header.get("kid") {
         None => None,
         Some(Value::String(kid)) => Some(kid.as_str().into()),
         Some(_) => return Err(JwsError::Header),
     };
-    Ok((algorithm, kid))
+    Ok(Header { algorithm, kid, is_access_token })
 }
 
 /// RFC 9068 §4: `application/` may be left out (RFC 7515 §4.1.9).

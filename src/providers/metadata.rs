@@ -33,6 +33,8 @@ pub(super) struct Metadata {
     pub(super) requires_pushed_requests: bool,
     /// Absent for plain OAuth 2.0 only: it signs nothing.
     pub(super) jwks_uri: Option<Url>,
+    /// Where black boxes are asked about (RFC 7662, RFC 8414 §2).
+    pub(super) introspection_endpoint: Option<Url>,
     /// `iss` of access tokens, where it is not that of ID tokens (AD FS).
     pub(super) access_token_issuer: Option<Box<str>>,
     /// How a client may authenticate, of the ways that we know; `None` when the document does not say.
@@ -143,6 +145,7 @@ impl Metadata {
                 Protocol::Oidc => Some(required("jwks_uri", by_hand.jwks.as_ref())?),
                 Protocol::OAuth2(_) => None,
             },
+            introspection_endpoint: endpoint("introspection_endpoint", by_hand.introspection.as_ref())?,
             access_token_issuer: members.get("access_token_issuer").and_then(Value::as_str).map(Into::into),
             client_auth: members
                 .get("token_endpoint_auth_methods_supported")
@@ -248,6 +251,7 @@ mod tests {
             "end_session_endpoint",
             "ping_end_session_endpoint",
             "pushed_authorization_request_endpoint",
+            "introspection_endpoint",
         ] {
             let result = read(|m| drop(m.insert(member.into(), json!("http://op.example/x"))));
             assert!(matches!(result, Err(FetchError::Endpoint { member: m, .. }) if m == member), "{member}");
@@ -292,6 +296,7 @@ mod tests {
             jwks: by_hand("jwks"),
             end_session: by_hand("end_session"),
             pushed_requests: by_hand("pushed_requests"),
+            introspection: by_hand("introspection"),
         };
         let metadata = read_for(&settings, |m| {
             m.insert("userinfo_endpoint".into(), json!("https://op.example/userinfo"));
@@ -305,6 +310,7 @@ mod tests {
             (metadata.userinfo_endpoint, "userinfo"),
             (metadata.jwks_uri, "jwks"),
             (metadata.pushed_requests_endpoint, "pushed_requests"),
+            (metadata.introspection_endpoint, "introspection"),
         ] {
             assert_eq!(found, by_hand(member));
         }

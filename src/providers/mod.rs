@@ -30,6 +30,8 @@ mod id_token;
 mod issuer;
 mod jws;
 mod keys;
+// what it says about a token that a program brings
+mod bearer;
 // what it says about a person
 mod access_token;
 mod claims;
@@ -54,6 +56,7 @@ mod testing;
 mod tests;
 
 pub use authorization::OWN_PARAMETERS;
+pub use bearer::{Audience, BearerError, BearerRefusal, Confirmation, Nameless, Shape, Vouched};
 pub use cached::Unavailable;
 pub use claims::{RequiredClaim, UserError};
 pub use error::{
@@ -65,8 +68,8 @@ pub use jws::JwsError;
 pub use keys::KeyError;
 pub use provider::{AuthorizationRequest, Probe, Provider, SignedIn};
 pub use settings::{
-    ClientAuth, ClientKey, EmailRules, Endpoints, GroupLookup, Groups, Limits, OAuth2, Protocol, PushedRequests,
-    ResponseMode, Settings, Tenants, UserRules, UserTransform, UserinfoMode,
+    Bearer, BearerMethod, ClientAuth, ClientKey, EmailRules, Endpoints, GroupLookup, Groups, IntrospectionProtocol,
+    Limits, OAuth2, Protocol, PushedRequests, ResponseMode, Settings, Tenants, UserRules, UserTransform, UserinfoMode,
 };
 pub use signing::SigningError;
 

@@ -83,13 +83,13 @@ pub struct Probe {
 
 /// A provider as configured, with what is known of it at the moment.
 pub struct Provider {
-    settings: Arc<Settings>,
+    pub(super) settings: Arc<Settings>,
     tag: ProviderTag,
-    client: Client,
-    metadata: Cached<Discovery>,
-    keys: Cached<KeySource>,
-    directory: Option<Directory>,
-    clock: Clock,
+    pub(super) client: Client,
+    pub(super) metadata: Cached<Discovery>,
+    pub(super) keys: Cached<KeySource>,
+    pub(super) directory: Option<Directory>,
+    pub(super) clock: Clock,
 }
 
 impl fmt::Debug for Provider {
@@ -290,7 +290,12 @@ impl Provider {
     }
 
     /// The groups of the directory, when it is asked; `null` without an answer, and then nobody else is listened to.
-    async fn look_up_groups(&self, claims: &Map<String, Value>, subject: &str, tokens: &Tokens) -> Option<Value> {
+    pub(super) async fn look_up_groups(
+        &self,
+        claims: &Map<String, Value>,
+        subject: &str,
+        tokens: &Tokens,
+    ) -> Option<Value> {
         let directory = self.directory.as_ref().filter(|directory| directory.is_asked(&self.settings, claims))?;
         let person = Person { subject, access_token: tokens.access_token.as_ref() };
         let found = directory.find(&self.client, person, self.clock.now()).await;

@@ -25,6 +25,8 @@ pub struct Settings {
     pub display_name: String,
     /// What is spoken with it.
     pub protocol: Protocol,
+    /// People can sign in there. Otherwise only its tokens count.
+    pub login: bool,
 
     // who it is
     /// The issuer identifier, compared byte for byte. With [`Tenants`] it holds `{tenantid}`.
@@ -45,7 +47,7 @@ pub struct Settings {
     pub insecure_http: bool,
 
     // who we are
-    /// Our identifier there.
+    /// Our identifier there; empty where nobody signs in and nothing is asked.
     pub client_id: String,
     /// Our secret there; a public client, or one with a key, has none.
     pub client_secret: Option<Secret<String>>,
@@ -87,12 +89,73 @@ pub struct Settings {
     pub groups: Groups,
     /// What the configuration needs to keep of this provider's claims.
     pub needed_claims: NeededClaims,
+    /// How the tokens that programs bring are checked; `None` where none of this provider counts.
+    pub bearer: Option<Bearer>,
 
     /// Where the browser signs out there, when that is not the metadata's `end_session_endpoint`: a URL in which `{client_id}`, `{return_to}`,
     /// `{issuer_origin}` and `{authorization_origin}` are replaced. An empty one: nowhere.
     pub logout_url: Option<Box<str>>,
     /// Limits of our requests there.
     pub limits: Limits,
+}
+
+/// How a token of this provider that a program brings is checked: is it active, and whose is it?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// Who answers.
+    pub method: BearerMethod,
+    /// How black boxes are asked about; `None` where none is. Always there with [`BearerMethod::Introspection`].
+    pub introspection: Option<IntrospectionProtocol>,
+    /// Whom a token has to be for, one of them; empty: the route that it is used at, as a resource of ours (RFC 8707, RFC 9728).
+    pub audiences: BTreeSet<Box<str>>,
+    /// The claim that says whom a token is for: `aud`, or what a provider has instead.
+    pub audience_claim: Box<str>,
+    /// The clients whose tokens count; empty: any, when the token is for us.
+    pub clients: BTreeSet<Box<str>>,
+    /// Further values of `iss` that access tokens have, `{tenantid}` as in the issuer.
+    pub issuers: Vec<String>,
+    /// JWT access tokens whose `typ` is `JWT` or absent count beside those of RFC 9068.
+    pub plain_jwt: bool,
+    /// ID tokens count too.
+    pub id_tokens: bool,
+    /// The userinfo endpoint is asked where a token lacks the user claim or another one that is needed.
+    pub userinfo_fallback: bool,
+    /// For how long the answer about a black box is believed.
+    pub recheck: Duration,
+    /// Tokens that are for somebody else count too: whoever can read one of those tokens can use it here.
+    pub insecure_any_audience: bool,
+}
+
+impl Bearer {
+    /// Whether it answers for tokens that do not say whose they are.
+    #[must_use]
+    pub fn takes_black_boxes(&self) -> bool {
+        self.introspection.is_some() || self.method == BearerMethod::Userinfo
+    }
+}
+
+/// Who answers for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BearerMethod {
+    /// It is a JWT, and the provider's keys vouch for it (RFC 9068).
+    Jwt,
+    /// The introspection endpoint (RFC 7662).
+    Introspection,
+    /// The userinfo endpoint: the token is good when that answers with a subject.
+    Userinfo,
+    /// A JWT of this issuer as [`Self::Jwt`], and black boxes as [`Self::Introspection`] where that is configured.
+    Auto,
+}
+
+/// How a provider is asked about a black box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IntrospectionProtocol {
+    /// RFC 7662.
+    Standard,
+    /// Google's `tokeninfo`: no `active`, no client authentication.
+    Tokeninfo,
+    /// PingFederate's grant at the token endpoint: no `active`, claims in a nested object.
+    ValidateBearer,
 }
 
 /// What is spoken with a provider.
@@ -139,6 +202,8 @@ pub struct Endpoints {
     pub end_session: Option<Url>,
     /// `pushed_authorization_request_endpoint`.
     pub pushed_requests: Option<Url>,
+    /// `introspection_endpoint`.
+    pub introspection: Option<Url>,
 }
 
 /// How a confidential client authenticates (OpenID Connect Core §9).
@@ -294,6 +359,7 @@ impl Settings {
             display_name: name.as_str().to_owned(),
             name,
             protocol: Protocol::Oidc,
+            login: true,
             issuer: issuer.to_owned(),
             issuer_aliases: Vec::new(),
             tenants: None,
@@ -326,6 +392,7 @@ impl Settings {
             },
             groups: Groups { claim: "groups".into(), lookup: None },
             needed_claims: NeededClaims::default(),
+            bearer: None,
             logout_url: None,
             limits,
         }

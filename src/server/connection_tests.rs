@@ -91,7 +91,8 @@ impl Line {
         let served = tokio::spawn(async move {
             let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
             let lease = Lease { _place: place, _token: TaskTracker::new().token() };
-            let on = Connection { peer: Peer::Unix, peer_ip: None, cut: CancellationToken::new() };
+            let on =
+                Connection { peer: Peer::Unix, peer_ip: None, client_certificate: None, cut: CancellationToken::new() };
             speak(stream, lease, on, Arc::new(Echo), Spoken::Http1, &Protocols::new(&LIMITS), stopped).await;
         });
         Self { peer, is_resting, rests, stop, served }

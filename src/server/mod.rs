@@ -101,6 +101,8 @@ pub struct Connection {
     pub peer: Peer,
     /// Its address as headers carry it, written once for all requests; a unix socket has none.
     pub peer_ip: Option<HeaderValue>,
+    /// SHA-256 of the certificate that the other end has shown and holds the key of (DER), where it was asked for one.
+    pub client_certificate: Option<[u8; 32]>,
     /// Fires when the grace period is over: whatever outlives its request (a tunnel) ends then.
     pub cut: CancellationToken,
 }
@@ -155,7 +157,7 @@ pub async fn serve<H: Handler>(
         // Held as long as the stream lives, which may be longer than HTTP is spoken on it.
         let lease = connection::Lease { _place: place, _token: connections.token() };
         let peer_ip = peer.ip().and_then(|ip| HeaderValue::try_from(ip.to_string()).ok());
-        let on = Connection { peer, peer_ip, cut: cut.clone() };
+        let on = Connection { peer, peer_ip, client_certificate: None, cut: cut.clone() };
         let serving = connection::serve(
             stream,
             lease,

@@ -19,7 +19,9 @@ use crate::{
         shape::dotted,
         values::EmailDomain,
     },
-    gateway::settings::{HeaderSettings, PathPrefix, RouteSettings, Settings, TrustedProxies, UpstreamLimits},
+    gateway::settings::{
+        Credentials, HeaderSettings, PathPrefix, RouteSettings, Settings, TokenRules, TrustedProxies, UpstreamLimits,
+    },
     identity::{NeededClaims, ProviderName, UserId},
     origin::Origin,
     policy::{Access, Rules},
@@ -84,6 +86,7 @@ pub(super) fn resolve(
         assertion,
         trusted_proxies: trusted_proxies?,
         upstream: limits?,
+        token_answers: 10_000,
     })
 }
 
@@ -118,6 +121,8 @@ fn single(
         upstream,
         access: access?,
         providers: Box::default(),
+        credentials: Credentials::default(),
+        tokens: TokenRules::default(),
         user_header: None,
         secret_headers: secret_headers?,
     })
@@ -225,6 +230,8 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
         upstream,
         access: access?,
         providers: providers?,
+        credentials: Credentials::default(),
+        tokens: TokenRules::default(),
         user_header,
         secret_headers: secret_headers?,
     })

@@ -18,6 +18,7 @@ fn by_hand(op: &FakeProvider) -> Settings {
         jwks: at("/jwks"),
         end_session: None,
         pushed_requests: None,
+        introspection: None,
     };
     settings
 }

@@ -98,6 +98,7 @@ fn provider(
         name: parsed_name?,
         display_name: display_name?,
         protocol,
+        login: true,
         issuer,
         issuer_aliases,
         tenants,
@@ -125,6 +126,7 @@ fn provider(
         email,
         groups,
         needed_claims: needed.clone(),
+        bearer: None,
         logout_url,
         limits: limits?.clone(),
     };
