@@ -229,3 +229,101 @@ pub fn description(error: &TokenError) -> &'static str {
         ) => "nobody can say now whether the token is good",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        identity::{ClaimValue, Claims, Identity, ProviderName, UserId},
+        outgoing,
+        providers::{Audience, Bearer, BearerMethod, Limits, Providers, Settings},
+    };
+
+    const NOW: UnixTime = UnixTime(1_800_000_000);
+
+    /// Providers whose tokens are JWTs, by name; nobody listens at their addresses.
+    fn providers(names: &[&str]) -> Providers {
+        let second = Duration::from_secs(1);
+        let limits =
+            Limits { timeout: second, answer_bytes: 1, renew_after: second, min_interval: second, concurrency: 1 };
+        let one = |name: &&str| Settings {
+            bearer: Some(Bearer {
+                method: BearerMethod::Jwt,
+                introspection: None,
+                audiences: [].into(),
+                audience_claim: "aud".into(),
+                clients: [].into(),
+                issuers: Vec::new(),
+                plain_jwt: false,
+                id_tokens: false,
+                userinfo_fallback: false,
+                recheck: second,
+                insecure_any_audience: false,
+            }),
+            ..Settings::standard(ProviderName::parse(name).unwrap(), "http://127.0.0.1:1", "us", limits.clone())
+        };
+        let settings = names.iter().map(one).collect();
+        let uri = |_: &ProviderName| "http://127.0.0.1/cb".to_owned();
+        Providers::new(settings, uri, &outgoing::system_roots(), &Clock::stopped(NOW)).unwrap()
+    }
+
+    fn realm(names: &[&str]) -> Realm {
+        Realm::new(providers(names).all())
+    }
+
+    fn vouched(claim_bytes: usize) -> Vouched {
+        let name = ProviderName::parse("op").unwrap();
+        let claims = Claims::from([("c".into(), ClaimValue::One("x".repeat(claim_bytes).into()))]);
+        Vouched {
+            tag: crate::identity::ProviderTag::of(&name, "i"),
+            provider: name,
+            identity: Ok(Arc::new(Identity { user: UserId::parse("ada").unwrap(), claims })),
+            scopes: [].into(),
+            audience: Audience::Any,
+            confirmation: None,
+            good_until: NOW.plus(Duration::from_secs(60)),
+        }
+    }
+
+    /// However many tokens come, and however large their claims are.
+    #[tokio::test]
+    async fn what_is_remembered_has_a_bound() {
+        let tokens = Tokens::new(100, Clock::stopped(NOW));
+        let realm = realm(&["op"]);
+        for n in 0..5_000 {
+            let answer = tokens.look_up(&realm, &format!("made-up-{n}")).await;
+            assert!(matches!(answer.outcome, Err(TokenError::NobodyAnswers)));
+        }
+        assert!((1..=100).contains(&tokens.answers.len()), "{}", tokens.answers.len());
+        for n in 0..1_000_u32 {
+            let key = short_hash(&[&n.to_be_bytes()]);
+            tokens.answers.insert(key, Arc::new(Answer::new(key, Ok(vouched(10 * ENTRY)), NOW)));
+        }
+        assert!((1..=9).contains(&tokens.answers.len()), "large ones count as several: {}", tokens.answers.len());
+        assert!(tokens.answers.weight() <= 100);
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_for_those_who_could_be_asked() {
+        let tokens = Tokens::new(100, Clock::stopped(NOW));
+        let key = |realm: Realm| {
+            let tokens = &tokens;
+            async move { tokens.look_up(&realm, "x").await.key }
+        };
+        let one = key(realm(&["op"])).await;
+        assert_eq!(one, key(realm(&["op"])).await);
+        assert_ne!(one, key(realm(&["other"])).await);
+        assert_ne!(one, key(realm(&["op", "other"])).await);
+        assert_ne!(one, key(realm(&[])).await);
+    }
+
+    /// Only what is wrong with a token is a refusal; an outage is remembered for a moment, so that nobody is asked once a request.
+    #[test]
+    fn a_refusal_is_kept_longer_than_an_outage() {
+        let until = |outcome| Answer::new([0; 32], outcome, NOW).until.since(NOW).as_secs();
+        assert_eq!(until(Err(TokenError::UnknownIssuer)), 5);
+        assert_eq!(until(Err(BearerError::from(BearerRefusal::Inactive).into())), 5);
+        assert_eq!(until(Err(BearerError::NotOffered("introspection").into())), 2);
+        assert_eq!(until(Ok(vouched(1))), 60);
+    }
+}
