@@ -159,7 +159,7 @@ impl Providers {
             };
             let roots = roots.ok_or(BuildProblem::Ca).map_err(failed)?;
             let provider = build(one, roots, redirect_uri(&name), clock).map_err(failed)?;
-            if providers.find(name.as_str()).is_some() || providers.by_tag(provider.tag()).is_some() {
+            if providers.all().any(|other| *other.name() == name || other.tag() == provider.tag()) {
                 return Err(failed(BuildProblem::Twice));
             }
             providers.0.insert(name, Arc::new(provider));
@@ -167,14 +167,19 @@ impl Providers {
         Ok(providers)
     }
 
-    /// The provider called `name`.
+    /// The provider called `name`, when people can sign in there.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Arc<Provider>> {
-        self.0.get(name)
+        self.0.get(name).filter(|provider| provider.has_login())
     }
 
-    /// All of them, by name.
+    /// Those that people can sign in at, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.all().filter(|provider| provider.has_login())
+    }
+
+    /// Also those of which only tokens count.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Provider>> {
         self.0.values()
     }
 
@@ -187,7 +192,8 @@ impl Providers {
     /// The provider when there is exactly one, so that nobody has to choose.
     #[must_use]
     pub fn only(&self) -> Option<&Arc<Provider>> {
-        self.iter().next().filter(|_| self.0.len() == 1)
+        let mut all = self.iter();
+        all.next().filter(|_| all.next().is_none())
     }
 }
 

@@ -33,3 +33,4 @@ mod session;
 mod sign_in;
 mod support;
 mod target;
+mod tokens;

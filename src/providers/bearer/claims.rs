@@ -211,7 +211,7 @@ impl Provider {
         rules: &Bearer,
         token: &Secret<String>,
         now: UnixTime,
-    ) -> Result<Result<Identity, Nameless>, BearerError> {
+    ) -> Result<Result<Arc<Identity>, Nameless>, BearerError> {
         let wanted = Wanted::of(&self.settings);
         let subject = said.text("sub").unwrap_or_default();
         let groups = self.groups_for_bearer(&said.claims, subject, token).await;
@@ -228,7 +228,7 @@ impl Provider {
         };
         let sources = Sources { userinfo: more.as_ref(), ..alone };
         Ok(match wanted.user(sources) {
-            Ok(user) => Ok(Identity { user, claims: wanted.kept(sources) }),
+            Ok(user) => Ok(Arc::new(Identity { user, claims: wanted.kept(sources) })),
             Err(error) => Err(error.into()),
         })
     }

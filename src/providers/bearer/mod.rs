@@ -35,7 +35,7 @@ pub struct Vouched {
     /// The same as cookies name it.
     pub tag: ProviderTag,
     /// Whose it is, as the application is told; or why nobody can be named.
-    pub identity: Result<Identity, Nameless>,
+    pub identity: Result<Arc<Identity>, Nameless>,
     /// What it allows (RFC 6749 §3.3).
     pub scopes: BTreeSet<Box<str>>,
     /// Whom it is for.
@@ -44,6 +44,24 @@ pub struct Vouched {
     pub confirmation: Option<Confirmation>,
     /// The answer is not believed any longer from then on: never after the token has expired.
     pub good_until: UnixTime,
+}
+
+impl Vouched {
+    /// About how much room it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let claims = |identity: &Arc<Identity>| identity.bytes();
+        let named = match &self.audience {
+            Audience::Named { named, .. } => texts(named.iter()),
+            Audience::OurClient | Audience::Any => 0,
+        };
+        self.identity.as_ref().map_or(0, claims) + texts(self.scopes.iter()) + named
+    }
+}
+
+/// About how much room `all` take, in bytes.
+fn texts<'a>(all: impl Iterator<Item = &'a Box<str>>) -> usize {
+    all.map(|text| text.len() + 32).sum()
 }
 
 /// Whom a token is for.
@@ -204,6 +222,17 @@ impl Provider {
     #[must_use]
     pub fn takes_black_boxes(&self) -> bool {
         self.settings.bearer.as_ref().is_some_and(super::Bearer::takes_black_boxes)
+    }
+
+    /// Whether it can open encrypted tokens.
+    #[must_use]
+    pub fn decrypts(&self) -> bool {
+        false
+    }
+
+    /// The issuers that its tokens are of: one, or with tenants that of each.
+    pub fn issuers(&self) -> impl Iterator<Item = String> {
+        issuer::all(&self.settings).into_iter()
     }
 
     /// Whether tokens of this provider count anywhere.
