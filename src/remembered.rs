@@ -10,11 +10,13 @@ use std::{
     },
 };
 
-use super::seal::Id;
 use crate::clock::UnixTime;
 
+/// Random, or a hash.
+type Id = [u8; 16];
+
 /// A bounded set of ids, each with the time after which nobody will ask for it.
-pub(super) struct Remembered {
+pub(crate) struct Remembered {
     /// For the warning: what is remembered here.
     what: &'static str,
     limit: usize,
@@ -31,19 +33,19 @@ struct Entries {
 }
 
 impl Remembered {
-    pub(super) fn new(what: &'static str, limit: usize) -> Self {
+    pub(crate) fn new(what: &'static str, limit: usize) -> Self {
         Self { what, limit, entries: RwLock::default(), count: AtomicUsize::new(0), has_warned: AtomicBool::new(false) }
     }
 
     /// Whether `id` is remembered. An id may still be remembered for a while after its end.
-    pub(super) fn holds(&self, id: &Id) -> bool {
+    pub(crate) fn holds(&self, id: &Id) -> bool {
         // Nothing can panic while the lock is held, so a poisoned one is as good as any.
         self.count.load(Ordering::Acquire) > 0
             && self.entries.read().unwrap_or_else(PoisonError::into_inner).ids.contains(id)
     }
 
     /// Remembers `id` until `end`; whether it is new. Of many threads that add the same id, one is told that it is.
-    pub(super) fn add(&self, id: Id, end: UnixTime, now: UnixTime) -> bool {
+    pub(crate) fn add(&self, id: Id, end: UnixTime, now: UnixTime) -> bool {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if entries.ids.contains(&id) {
             return false;
