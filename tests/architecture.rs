@@ -12,7 +12,7 @@ const ORDER: &[&[&str]] = &[
     &["config"],
     &["admin", "dev", "gateway"],
     &["endpoints"],
-    &["assertion"],
+    &["assertion", "tokens"],
     &["providers", "sessions", "telemetry"],
     &["policy"],
     // Takes any handler, so it knows nothing of what a request means; `Peer` is its word for the other end.

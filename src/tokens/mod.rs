@@ -1,0 +1,3 @@
+//! Bearer tokens that programs bring.
+
+pub mod dpop;
