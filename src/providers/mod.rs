@@ -58,7 +58,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use authorization::OWN_PARAMETERS;
-pub use bearer::{Audience, BearerError, BearerRefusal, Confirmation, Nameless, Shape, Vouched};
+pub use bearer::{Audience, BearerAnswerError, BearerError, BearerRefusal, Confirmation, Nameless, Shape, Vouched};
 pub use cached::Unavailable;
 pub use claims::{RequiredClaim, UserError};
 pub use error::{

@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Limits, Providers, Settings};
+use super::{Bearer, BearerMethod, Limits, Providers, Settings};
 use crate::{
     clock::{Clock, UnixTime},
     identity::ProviderName,
@@ -322,6 +322,23 @@ pub(super) fn settings(issuer: &str) -> Settings {
         scopes: vec!["openid".into(), "email".into()],
         algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA],
         ..Settings::standard(ProviderName::parse("op").unwrap(), issuer, "us", limits)
+    }
+}
+
+/// Tokens as the standard has them, by `method`.
+pub(super) fn bearer(method: BearerMethod) -> Bearer {
+    Bearer {
+        method,
+        introspection: None,
+        audiences: [].into(),
+        audience_claim: "aud".into(),
+        clients: [].into(),
+        issuers: Vec::new(),
+        plain_jwt: false,
+        id_tokens: false,
+        userinfo_fallback: false,
+        recheck: Duration::from_secs(60),
+        insecure_any_audience: false,
     }
 }
 
