@@ -20,11 +20,12 @@ use crate::{
         Endpoints, Links,
         pages::{Pages, PagesError},
     },
-    gateway::{Gateway, InvalidUpstream},
+    gateway::{Gateway, InvalidUpstream, Kept},
     outgoing,
     providers::{self, Providers},
     server::{self, BindError, Connection, Handler, Listener, tls},
     sessions::Sessions,
+    tokens::dpop::Proofs,
 };
 
 /// The whole process, built and bound, not yet serving.
@@ -35,8 +36,11 @@ pub struct App {
     tls: Option<tls::Acceptor>,
     admin_listener: Option<Listener>,
     current: Arc<Current>,
-    sessions: Arc<Sessions>,
+    kept: Kept,
 }
+
+/// Proofs of possession that are remembered as used, for two minutes each.
+const MAX_PROOFS: usize = 100_000;
 
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -90,9 +94,10 @@ impl App {
         let admin_listener = settings.admin.listen.as_ref().map(Listener::bind).transpose()?;
         let tls = settings.server.tls.as_ref().map(tls::Acceptor::load).transpose()?;
         let sessions = Arc::new(Sessions::new(&settings.sessions));
-        let gateway = gateway(&settings, Arc::clone(&sessions), clock.clone())?;
+        let kept = Kept { sessions, proofs: Arc::new(Proofs::new(MAX_PROOFS)) };
+        let gateway = gateway(&settings, kept.clone(), clock.clone())?;
         let current = Arc::new(Current(ArcSwap::from_pointee(gateway)));
-        Ok(Self { settings, clock, listener, tls, admin_listener, current, sessions })
+        Ok(Self { settings, clock, listener, tls, admin_listener, current, kept })
     }
 
     /// Where callers connect, when that is a TCP socket.
@@ -109,7 +114,7 @@ impl App {
 
     /// Serves until `stop`, then drains. `reload` is asked for new settings after SIGHUP; it reports its own problems.
     pub async fn run(self, stop: CancellationToken, reload: impl Fn() -> Option<Settings> + Send + 'static) {
-        let Self { settings, clock, listener, tls, admin_listener, current, sessions } = self;
+        let Self { settings, clock, listener, tls, admin_listener, current, kept } = self;
         let admin = Arc::new(Admin::default());
         let mut tasks = tokio::task::JoinSet::new();
         // The operator's listener outlives the drain, so that it can be watched.
@@ -125,7 +130,7 @@ impl App {
                 let reloading = Reloading {
                     current: Arc::clone(&current),
                     tls: tls.clone(),
-                    sessions,
+                    kept,
                     clock,
                     started: settings.clone(),
                 };
@@ -162,7 +167,7 @@ impl App {
 struct Reloading {
     current: Arc<Current>,
     tls: Option<tls::Acceptor>,
-    sessions: Arc<Sessions>,
+    kept: Kept,
     clock: Clock,
     started: Settings,
 }
@@ -170,8 +175,9 @@ struct Reloading {
 impl Reloading {
     /// As a whole or not at all.
     fn apply(&self, settings: &Settings) {
-        let sessions = Arc::new(self.sessions.reconfigured(&settings.sessions));
-        let gateway = match gateway(settings, sessions, self.clock.clone()) {
+        let sessions = Arc::new(self.kept.sessions.reconfigured(&settings.sessions));
+        let kept = Kept { sessions, ..self.kept.clone() };
+        let gateway = match gateway(settings, kept, self.clock.clone()) {
             Ok(gateway) => gateway,
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "Reload failed: the old configuration stays in force");
@@ -194,7 +200,7 @@ impl Reloading {
 }
 
 /// The request path and everything on it.
-fn gateway(settings: &Settings, sessions: Arc<Sessions>, clock: Clock) -> Result<Gateway, StartError> {
+fn gateway(settings: &Settings, kept: Kept, clock: Clock) -> Result<Gateway, StartError> {
     let roots = outgoing::system_roots();
     let origin = settings.gateway.origin.clone();
     let links = Links::new(origin.clone(), settings.gateway.prefix.as_str());
@@ -203,8 +209,9 @@ fn gateway(settings: &Settings, sessions: Arc<Sessions>, clock: Clock) -> Result
         Arc::new(Providers::new(settings.providers.clone(), |name| links.callback_uri(name), &roots, &clock)?);
     let jwks = settings.gateway.assertion.as_ref().map(assertion::Settings::jwks);
     let max_age = settings.sessions.max_age;
-    let endpoints = Endpoints::new(origin, links, pages, Arc::clone(&sessions), Arc::clone(&providers), max_age, jwks);
+    let endpoints =
+        Endpoints::new(origin, links, pages, Arc::clone(&kept.sessions), Arc::clone(&providers), max_age, jwks);
     let tls = outgoing::tls(roots)?;
     let header_bytes = settings.server.limits.header_bytes;
-    Ok(Gateway::new(settings.gateway.clone(), header_bytes, &tls, sessions, providers, endpoints, clock)?)
+    Ok(Gateway::new(settings.gateway.clone(), header_bytes, &tls, kept, providers, endpoints, clock)?)
 }

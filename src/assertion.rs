@@ -2,7 +2,7 @@
 //!
 //! * It is for one audience: an application that checks `aud` takes none that was made for another (RFC 8725 §3.9).
 //! * The first key signs, all are published, so that keys can change without a gap.
-//! * It is made once for each session, audience and minute. The cache has a size, and no lock is held while signing.
+//! * It is made once for each session or token, audience and minute. The cache has a size, and no lock is held while signing.
 
 use std::{
     collections::HashMap,
@@ -20,11 +20,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    clock::UnixTime,
-    origin::Origin,
-    sessions::{Session, SessionId},
-};
+use crate::{clock::UnixTime, identity::Identity, origin::Origin, sessions::SessionId, tokens};
 
 /// Assertions that are kept at most: about a kilobyte each.
 const MAX_KEPT: usize = 10_000;
@@ -115,11 +111,20 @@ pub struct Assertions {
     kept: Mutex<Kept>,
 }
 
+/// By what it is known who is calling: an assertion is kept for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KnownBy {
+    /// A session.
+    Session(SessionId),
+    /// A token, and whom it was checked with.
+    Token(tokens::Key),
+}
+
 /// The assertions of one minute.
 #[derive(Default)]
 struct Kept {
     minute: u64,
-    signed: HashMap<(SessionId, Arc<str>), HeaderValue>,
+    signed: HashMap<(KnownBy, Arc<str>), HeaderValue>,
 }
 
 impl fmt::Debug for Assertions {
@@ -150,17 +155,23 @@ impl Assertions {
         &self.header
     }
 
-    /// That `session` is calling `audience`.
+    /// That `identity`, known by `by`, is calling `audience`.
     ///
     /// # Errors
     /// [`NotSigned`].
-    pub fn of(&self, session: &Session, audience: &Arc<str>, now: UnixTime) -> Result<HeaderValue, NotSigned> {
+    pub fn of(
+        &self,
+        identity: &Identity,
+        by: KnownBy,
+        audience: &Arc<str>,
+        now: UnixTime,
+    ) -> Result<HeaderValue, NotSigned> {
         let minute = now.0 / 60;
-        let key = (session.id, Arc::clone(audience));
+        let key = (by, Arc::clone(audience));
         if let Some(signed) = self.kept(minute, |kept| kept.get(&key).cloned()) {
             return Ok(signed);
         }
-        let signed = self.sign(&self.payload(session, audience, now))?;
+        let signed = self.sign(&self.payload(identity, audience, now))?;
         self.kept(minute, |kept| {
             if kept.len() < MAX_KEPT {
                 kept.insert(key, signed.clone());
@@ -170,7 +181,7 @@ impl Assertions {
     }
 
     /// What is kept for `minute`; what was kept for another is forgotten.
-    fn kept<T>(&self, minute: u64, with: impl FnOnce(&mut HashMap<(SessionId, Arc<str>), HeaderValue>) -> T) -> T {
+    fn kept<T>(&self, minute: u64, with: impl FnOnce(&mut HashMap<(KnownBy, Arc<str>), HeaderValue>) -> T) -> T {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.minute != minute {
             kept.minute = minute;
@@ -179,13 +190,13 @@ impl Assertions {
         with(&mut kept.signed)
     }
 
-    fn payload(&self, session: &Session, audience: &str, now: UnixTime) -> Value {
-        let has = |name: &str| Some((name.to_owned(), session.identity.claims.get(name)?.into()));
+    fn payload(&self, identity: &Identity, audience: &str, now: UnixTime) -> Value {
+        let has = |name: &str| Some((name.to_owned(), identity.claims.get(name)?.into()));
         let mut payload: Map<String, Value> = self.claims.iter().filter_map(|name| has(name)).collect();
         // Last: what a provider calls `sub` is not whom we speak of.
         payload.extend([
             ("iss".to_owned(), json!(self.issuer)),
-            ("sub".to_owned(), json!(session.identity.user.as_str())),
+            ("sub".to_owned(), json!(identity.user.as_str())),
             ("aud".to_owned(), json!(audience)),
             ("iat".to_owned(), json!(now.0)),
             ("exp".to_owned(), json!(now.plus(self.lifetime).0)),
@@ -211,10 +222,7 @@ mod tests {
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 
     use super::*;
-    use crate::{
-        identity::{ClaimValue, Claims, Identity, ProviderTag, UserId},
-        sessions::SubjectTag,
-    };
+    use crate::identity::{ClaimValue, Claims, UserId};
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
 
@@ -233,21 +241,17 @@ mod tests {
         Assertions::new(settings, &issuer, ["groups", "email", "sub"].into_iter())
     }
 
-    fn session(user: &str) -> Session {
+    fn identity(user: &str) -> Identity {
         let claims = Claims::from([
             ("groups".into(), ClaimValue::Many(vec!["staff".into(), "a,b".into()])),
             ("sub".into(), ClaimValue::One("the provider's".into())),
             ("unnamed".into(), ClaimValue::One("stays here".into())),
         ]);
-        Session {
-            id: SessionId::random(),
-            identity: Identity { user: UserId::parse(user).unwrap(), claims },
-            provider: ProviderTag([1; 4]),
-            subject: SubjectTag([2; 8]),
-            provider_session: None,
-            signed_in: NOW,
-            seen: NOW,
-        }
+        Identity { user: UserId::parse(user).unwrap(), claims }
+    }
+
+    fn a_session() -> KnownBy {
+        KnownBy::Session(SessionId::random())
     }
 
     /// What an application does that knows the published keys, its own name and ours; without the clock, which is the test's.
@@ -268,7 +272,7 @@ mod tests {
     fn another_audience_and_another_gateway_are_refused() {
         let (ours, theirs) = (settings(key(), vec![]), settings(key(), vec![]));
         let audience: Arc<str> = "http://a.internal".into();
-        let token = assertions(&ours).of(&session("ada"), &audience, NOW).unwrap();
+        let token = assertions(&ours).of(&identity("ada"), a_session(), &audience, NOW).unwrap();
         assert!(verified(&token, &ours.jwks(), "http://a.internal").is_some());
         assert!(verified(&token, &ours.jwks(), "http://b.internal").is_none(), "for another application");
         assert!(verified(&token, &theirs.jwks(), "http://a.internal").is_none(), "of another gateway");
@@ -281,7 +285,7 @@ mod tests {
     #[test]
     fn it_says_who_for_whom_and_until_when() {
         let settings = settings(key(), vec![]);
-        let token = assertions(&settings).of(&session("ada"), &"http://a.internal".into(), NOW).unwrap();
+        let token = assertions(&settings).of(&identity("ada"), a_session(), &"http://a.internal".into(), NOW).unwrap();
         assert_eq!(
             verified(&token, &settings.jwks(), "http://a.internal").unwrap(),
             json!({
@@ -300,32 +304,34 @@ mod tests {
     fn a_former_key_is_published_until_it_is_taken_out() {
         let (old, new) = (key(), key());
         let before = settings(old.clone(), vec![]);
-        let token = assertions(&before).of(&session("ada"), &"a".into(), NOW).unwrap();
+        let token = assertions(&before).of(&identity("ada"), a_session(), &"a".into(), NOW).unwrap();
         let during = settings(new.clone(), vec![old]);
         let later = settings(new, vec![]);
         for (jwks, counts) in [(before.jwks(), true), (during.jwks(), true), (later.jwks(), false)] {
             assert_eq!(verified(&token, &jwks, "a").is_some(), counts, "{jwks}");
         }
-        let token = assertions(&during).of(&session("ada"), &"a".into(), NOW).unwrap();
+        let token = assertions(&during).of(&identity("ada"), a_session(), &"a".into(), NOW).unwrap();
         assert!(verified(&token, &later.jwks(), "a").is_some(), "the first signs");
         assert!(!during.jwks().contains("\"d\""), "public halves only");
     }
 
-    /// One for each session, audience and minute; ES256 signatures differ each time, so the same token is the same signing.
+    /// One for each session or token, audience and minute; ES256 signatures differ each time, so the same token is the same signing.
     #[test]
     fn it_is_signed_once_a_minute() {
         let assertions = assertions(&settings(key(), vec![]));
-        let (ada, grace) = (session("ada"), session("grace"));
+        let ada = identity("ada");
+        let (one, other, token) = (a_session(), a_session(), KnownBy::Token([7; 32]));
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        let first = assertions.of(&ada, &a, NOW).unwrap();
-        for (session, audience, seconds, is_same) in [
-            (&ada, &a, 0, true),
-            (&ada, &a, 59, true),
-            (&ada, &b, 0, false),
-            (&grace, &a, 0, false),
-            (&ada, &a, 60, false),
+        let first = assertions.of(&ada, one, &a, NOW).unwrap();
+        for (by, audience, seconds, is_same) in [
+            (one, &a, 0, true),
+            (one, &a, 59, true),
+            (one, &b, 0, false),
+            (other, &a, 0, false),
+            (token, &a, 0, false),
+            (one, &a, 60, false),
         ] {
-            let again = assertions.of(session, audience, NOW.plus(Duration::from_secs(seconds))).unwrap();
+            let again = assertions.of(&ada, by, audience, NOW.plus(Duration::from_secs(seconds))).unwrap();
             assert_eq!(first == again, is_same, "{seconds} {audience}");
         }
         assert_eq!(NOW.0 % 60, 0);
@@ -334,12 +340,11 @@ mod tests {
     #[test]
     fn what_is_kept_has_a_bound() {
         let assertions = assertions(&settings(key(), vec![]));
-        let ada = session("ada");
         let value = HeaderValue::from_static("kept");
         assertions.kept(NOW.0 / 60, |kept| {
-            kept.extend((0..MAX_KEPT).map(|n| ((ada.id, n.to_string().into()), value.clone())));
+            kept.extend((0..MAX_KEPT).map(|n| ((KnownBy::Token([7; 32]), n.to_string().into()), value.clone())));
         });
-        assertions.of(&ada, &"a".into(), NOW).unwrap();
+        assertions.of(&identity("ada"), a_session(), &"a".into(), NOW).unwrap();
         assert_eq!(assertions.kept(NOW.0 / 60, |kept| kept.len()), MAX_KEPT);
         assert_eq!(assertions.kept(NOW.0 / 60 + 1, |kept| kept.len()), 0);
     }

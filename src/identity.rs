@@ -175,6 +175,23 @@ pub struct Identity {
     pub claims: Claims,
 }
 
+impl Identity {
+    /// About how much room it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let values = |value: &ClaimValue| value.iter().map(|value| value.len() + 16).sum::<usize>();
+        let claims = self.claims.iter().map(|(name, value)| name.len() + 64 + values(value));
+        self.user.as_str().len() + claims.sum::<usize>()
+    }
+}
+
+/// `text` for a log line or a page: without control characters, not longer than an issuer should be.
+#[must_use]
+pub fn printable(text: &str) -> Box<str> {
+    let shown: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(256).collect();
+    shown.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

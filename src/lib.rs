@@ -20,6 +20,7 @@ pub mod sessions;
 // what the gateway answers itself, and whom it asks for that
 pub mod endpoints;
 pub mod providers;
+pub mod tokens;
 
 // beside the path
 pub mod admin;
@@ -32,4 +33,5 @@ pub mod clock;
 pub mod identity;
 pub mod origin;
 pub mod outgoing;
+mod remembered;
 pub mod secret;

@@ -180,7 +180,7 @@ fn check(args: &ConfigArgs, online: bool) -> ExitCode {
             Err(error) => return fail(&error),
         };
         let mut code = ExitCode::SUCCESS;
-        for provider in providers.iter() {
+        for provider in providers.all() {
             match provider.probe().await {
                 Ok(found) => {
                     let found_keys = match found.usable_keys {

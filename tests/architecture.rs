@@ -13,11 +13,12 @@ const ORDER: &[&[&str]] = &[
     &["admin", "dev", "gateway"],
     &["endpoints"],
     &["assertion"],
+    &["tokens"],
     &["providers", "sessions", "telemetry"],
     &["policy"],
     // Takes any handler, so it knows nothing of what a request means; `Peer` is its word for the other end.
     &["server"],
-    &["body", "identity", "origin"],
+    &["body", "identity", "origin", "remembered"],
     &["clock", "outgoing", "secret"],
 ];
 

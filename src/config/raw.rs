@@ -224,6 +224,8 @@ pub(super) struct Tls {
     pub(super) cert: Given<PathBuf>,
     /// A PEM file with its private key.
     pub(super) key: Given<PathBuf>,
+    /// Ask callers for a certificate, so that tokens can be bound to it (RFC 8705). They need not have one.
+    pub(super) client_certificates: Given<bool>,
 }
 
 /// The operator's own listener.

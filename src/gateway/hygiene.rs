@@ -140,6 +140,12 @@ fn initial(byte: u8) -> u64 {
 }
 
 impl Clean {
+    /// The method.
+    #[must_use]
+    pub(super) fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
     /// The path as it was written.
     #[must_use]
     pub(super) fn path(&self) -> &str {

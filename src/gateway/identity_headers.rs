@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName};
 use tracing::warn;
 
 use super::{
+    authenticate::{self, Caller},
     authorise::Permit,
     encoding::{self, Unsendable},
     reply::Rejection,
@@ -53,16 +54,23 @@ impl IdentityHeaders {
         for secret in &route.secret_headers {
             headers.insert(secret.name.clone(), secret.value.clone());
         }
+        if let (Some(Caller::Token(_)), Some(tokens)) = (permit.caller(), &route.tokens)
+            && !tokens.rules.forward
+        {
+            authenticate::hide_token(headers);
+        }
         let Some(caller) = permit.caller() else { return Ok(()) };
+        let identity = caller.identity();
         // A UserId holds nothing a header cannot carry; were it otherwise, the application would be told nobody.
-        if let Some(user) = encoding::user(&caller.identity.user, self.settings.user_encoding) {
+        if let Some(user) = encoding::user(&identity.user, self.settings.user_encoding) {
             headers.insert(route.user_header.as_ref().unwrap_or(&self.settings.user).clone(), user);
         }
         for (header, is_told) in self.settings.claims.iter().zip(&self.is_told) {
-            add_claim(headers, &caller.identity.claims, header, is_told)?;
+            add_claim(headers, &identity.claims, header, is_told)?;
         }
         if let Some(assertions) = &self.assertions {
-            headers.insert(assertions.header().clone(), assertions.of(caller, &route.audience, now)?);
+            headers
+                .insert(assertions.header().clone(), assertions.of(identity, caller.known_by(), &route.audience, now)?);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod hygiene;
 mod identity_headers;
 mod peer;
 mod reply;
+mod resource;
 mod route;
 pub mod settings;
 mod target;
@@ -27,7 +28,9 @@ use crate::{
     server::{Connection, Handler},
     sessions::{Session, Sessions},
     telemetry::Record,
+    tokens::{Tokens, dpop::Proofs},
 };
+use authenticate::Caller;
 use hygiene::{Clean, Hygiene};
 use identity_headers::IdentityHeaders;
 use reply::{Rejection, Replies};
@@ -45,11 +48,22 @@ pub struct Gateway {
     routes: Table,
     sessions: Arc<Sessions>,
     providers: Arc<Providers>,
+    tokens: Tokens,
+    proofs: Arc<Proofs>,
     identity_headers: IdentityHeaders,
     endpoints: Endpoints,
     replies: Replies,
     settings: Settings,
     clock: Clock,
+}
+
+/// What outlives a reload: that something was ended or used must not be forgotten.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Sessions that were ended, logins that were used.
+    pub sessions: Arc<Sessions>,
+    /// Proofs of possession that were used.
+    pub proofs: Arc<Proofs>,
 }
 
 impl Handler for Gateway {
@@ -78,7 +92,7 @@ impl Gateway {
         settings: Settings,
         header_bytes: usize,
         tls: &rustls::ClientConfig,
-        sessions: Arc<Sessions>,
+        Kept { sessions, proofs }: Kept,
         providers: Arc<Providers>,
         endpoints: Endpoints,
         clock: Clock,
@@ -86,9 +100,11 @@ impl Gateway {
         let trusted = settings.trusted_proxies.clone();
         Ok(Self {
             hygiene: Hygiene::new(settings.own_headers(), trusted, &settings.origin, header_bytes),
-            routes: Table::new(&settings, |url| Upstream::new(url, &settings.upstream, tls))?,
+            routes: Table::new(&settings, &providers, |url| Upstream::new(url, &settings.upstream, tls))?,
             sessions,
             providers,
+            tokens: Tokens::new(settings.token_answers, clock.clone()),
+            proofs,
             identity_headers: IdentityHeaders::new(&settings),
             replies: Replies::new(settings.origin.clone(), endpoints.links().clone(), Arc::clone(endpoints.pages())),
             endpoints,
@@ -99,7 +115,7 @@ impl Gateway {
 
     /// Begins to ask the providers for what a sign-in will need; waits for nothing.
     pub fn warm(&self) {
-        self.providers.iter().for_each(|provider| provider.warm());
+        self.providers.all().for_each(|provider| provider.warm());
     }
 
     async fn answer(
@@ -115,9 +131,14 @@ impl Gateway {
             Destination::Route(route) => route,
             // Boxed: rare, and every other request would have to make room for it.
             Destination::Endpoint => return Box::pin(self.endpoint(request, now, record)).await,
+            Destination::Metadata(route) => {
+                record.endpoint("resource-metadata");
+                return resource::metadata(request.method(), route);
+            }
         };
         record.route(&route.name);
-        let caller = authenticate::caller(&request, route, &self.sessions, &self.providers, now); // 3
+        let caller = self.caller(&request, route, on, now).await; // 3
+        let caller = caller.map_err(|error| Rejection::caller(error, route))?;
         let permit = authorise::permit(route, caller)?; // 4
         let upgrade = request.upgrade();
         self.identity_headers.apply(request.headers_mut(), &permit, now)?; // 5
@@ -129,7 +150,7 @@ impl Gateway {
         } else {
             upstream::answer(response, &self.sessions)
         };
-        if let Some(session) = permit.caller() {
+        if let Some(Caller::Session(session)) = permit.caller() {
             self.keep_alive(session, &mut response, now);
         }
         Ok(response)

@@ -3,12 +3,17 @@
 //! People get a page (cause, what to do, an id), programs get `application/problem+json` (RFC 9457) with the same id. The log gets the id and the
 //! cause; it is written here, once, and says whose fault it was.
 
+mod caller;
+
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::{debug, error, warn};
 
-use super::{identity_headers::Withheld, target::BadTarget, upstream::UpstreamError, wants::Wants};
+use super::{
+    authenticate::CallerError, identity_headers::Withheld, resource::Challenge, route::Route, target::BadTarget,
+    upstream::UpstreamError, wants::Wants,
+};
 use crate::{
     assertion::NotSigned,
     body::Body,
@@ -48,9 +53,31 @@ pub(super) enum Rejection {
     /// A path nobody configured.
     #[error("there is no route for this path")]
     NoRoute,
-    /// Nobody is signed in, or not at one of the providers that count here; all do when there are none.
+    /// Nobody is signed in, or not at one of the providers that count here.
     #[error("nobody is signed in")]
-    NotSignedIn(Box<[ProviderName]>),
+    NotSignedIn {
+        /// Where to sign in; anywhere when there are none.
+        providers: Box<[ProviderName]>,
+        /// Where a token would do, too.
+        challenge: Option<Challenge>,
+    },
+    /// A token does not count, or there is none and nothing else counts.
+    #[error("no token that counts here")]
+    Caller {
+        /// Why.
+        #[source]
+        error: CallerError,
+        /// How to do better.
+        challenge: Challenge,
+    },
+    /// The token does not allow what this route needs.
+    #[error("the token lacks a scope of `{scopes}`")]
+    Scope {
+        /// All that are needed, separated by spaces.
+        scopes: Box<str>,
+        /// How to do better.
+        challenge: Challenge,
+    },
     /// Somebody is, and policy says no.
     #[error("policy refused")]
     Forbidden(#[source] Denial),
@@ -66,6 +93,16 @@ pub(super) enum Rejection {
     /// One of our own endpoints refused.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+}
+
+impl Rejection {
+    /// For `error` at `route`. Where no token counts, none is looked at.
+    pub(super) fn caller(error: CallerError, route: &Route) -> Self {
+        match &route.tokens {
+            Some(tokens) => Self::Caller { error, challenge: tokens.challenge.clone() },
+            None => Self::NotSignedIn { providers: route.logins().into(), challenge: None },
+        }
+    }
 }
 
 /// Turns rejections into answers.
@@ -121,6 +158,7 @@ impl Told {
     }
 }
 
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 const CHECK: &str = "Check the address, or go back to where you came from.";
 const TRY_AGAIN: &str = "Sign in again. If it keeps happening, give the reference below to whoever runs this site.";
 const TELL_OPERATOR: &str = "Give the reference below to whoever runs this site: it leads to the details in the log.";
@@ -147,7 +185,7 @@ impl Replies {
         path_and_query: &str,
         request_id: &str,
     ) -> Response<Body> {
-        if let (Rejection::NotSignedIn(providers), Wants::Navigation) = (rejection, wants) {
+        if let (Rejection::NotSignedIn { providers, .. }, Wants::Navigation) = (rejection, wants) {
             let login = self.links.login_at(providers, &ReturnTo::parse(path_and_query, &self.origin));
             return endpoints::redirect(StatusCode::FOUND, login.as_str());
         }
@@ -214,7 +252,12 @@ impl Replies {
             )
             .advice("Use the address without encoded slashes, dots or backslashes."),
             R::NoRoute => Told::new(S::NOT_FOUND, Fault::Caller, "Not found", "There is nothing at this address."),
-            R::NotSignedIn(providers) => not_signed_in().at(providers),
+            R::NotSignedIn { providers, challenge: None } => not_signed_in().at(providers).header(header::WWW_AUTHENTICATE, BEARER),
+            R::NotSignedIn { providers, challenge: Some(challenge) } => {
+                not_signed_in().at(providers).challenged(challenge, &[])
+            }
+            R::Caller { error, challenge } => caller::told(error, challenge),
+            R::Scope { scopes, challenge } => caller::scope(scopes, challenge),
             R::Forbidden(Denial::NoRuleFits) => Told::new(
                 S::FORBIDDEN,
                 Fault::Caller,
@@ -256,7 +299,6 @@ fn not_signed_in() -> Told {
     )
     .advice("Sign in, then send what you sent once more. Going back in the browser usually keeps what a form held.")
     .retry(&ReturnTo::root())
-    .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 
 fn upstream(error: &UpstreamError) -> Told {
@@ -309,7 +351,7 @@ fn endpoint(error: &EndpointError) -> Told {
             Told::new(S::METHOD_NOT_ALLOWED, Fault::Caller, "Method not allowed", "This address does not take this method.")
                 .header(header::ALLOW, HeaderValue::from_static(allow))
         }
-        E::NotSignedIn => not_signed_in(),
+        E::NotSignedIn => not_signed_in().header(header::WWW_AUTHENTICATE, BEARER),
         E::UnknownProvider => Told::new(
             S::NOT_FOUND,
             Fault::Caller,
@@ -514,6 +556,17 @@ fn log(rejection: &Rejection, told: &Told, request_id: &str) {
                 error = cause,
                 fault = "ours",
                 "A sign-in failed: the configuration or the registration is wrong"
+            );
+        }
+        (Rejection::Caller { .. }, Fault::Provider) => {
+            warn!(request.id = request_id, error = cause, fault = "provider", "A token could not be checked");
+        }
+        (Rejection::Caller { error: CallerError::Nameless(_), .. }, Fault::Caller) => {
+            warn!(
+                request.id = request_id,
+                error = cause,
+                fault = "caller",
+                "A good token was refused: it names nobody"
             );
         }
         (_, Fault::Provider) => {

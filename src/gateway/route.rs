@@ -3,7 +3,7 @@
 //! The longest prefix wins, a route for the host before one for any host. A path with several readings is served only when all of them
 //! lead to the same place.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use http::HeaderName;
 use url::Url;
@@ -11,11 +11,12 @@ use url::Url;
 use super::{
     hygiene::Clean,
     reply::Rejection,
-    settings::{PathPrefix, SecretHeader, Settings},
+    resource::{self, Challenge},
+    settings::{Credentials, PathPrefix, RouteSettings, SecretHeader, Settings, TokenRules},
     target,
     upstream::Upstream,
 };
-use crate::{identity::ProviderName, policy::Access};
+use crate::{identity::ProviderName, origin::Origin, policy::Access, providers::Providers, tokens::Realm};
 
 /// One route, ready to serve.
 #[derive(Debug)]
@@ -26,8 +27,14 @@ pub(super) struct Route {
     prefix: PathPrefix,
     /// Who may use it.
     pub(super) access: Access,
-    /// The providers whose sessions count; all when it is empty.
+    /// The providers whose sessions and tokens count; all when it is empty.
     providers: Box<[ProviderName]>,
+    /// Those of them where somebody can sign in.
+    logins: Box<[ProviderName]>,
+    /// What callers may show.
+    pub(super) credentials: Credentials,
+    /// Where tokens count, whose and which.
+    pub(super) tokens: Option<TokenRoute>,
     /// Carries the user identifier, when it is not the usual header.
     pub(super) user_header: Option<HeaderName>,
     /// Sent with every request.
@@ -53,9 +60,24 @@ impl Route {
 
     /// Where to sign in for this route; anywhere when there are none.
     #[must_use]
-    pub(super) fn providers(&self) -> &[ProviderName] {
-        &self.providers
+    pub(super) fn logins(&self) -> &[ProviderName] {
+        &self.logins
     }
+}
+
+/// What a route asks of tokens.
+#[derive(Debug)]
+pub(super) struct TokenRoute {
+    /// Whose count.
+    pub(super) realm: Realm,
+    /// What they have to allow.
+    pub(super) rules: TokenRules,
+    /// The route as a resource that tokens are for (RFC 8707 §2).
+    pub(super) resource: Box<str>,
+    /// That, and all of us.
+    pub(super) resources: BTreeSet<Box<str>>,
+    /// What callers are told.
+    pub(super) challenge: Challenge,
 }
 
 /// Where a request leads.
@@ -63,6 +85,8 @@ impl Route {
 pub(super) enum Destination<'t> {
     /// One of our own endpoints.
     Endpoint,
+    /// What programs are told about a route where tokens count.
+    Metadata(&'t TokenRoute),
     /// An application.
     Route(&'t Route),
 }
@@ -74,6 +98,7 @@ pub(super) struct Table {
     prefix: PathPrefix,
     /// The hosts we answer for. A name nobody configured is somebody's mistake or trick (T-040).
     hosts: Vec<Box<str>>,
+    origin: Origin,
 }
 
 impl Table {
@@ -81,15 +106,24 @@ impl Table {
     ///
     /// # Errors
     /// Those of `upstream`.
-    pub(super) fn new<E>(settings: &Settings, upstream: impl Fn(&Url) -> Result<Upstream, E>) -> Result<Self, E> {
+    pub(super) fn new<E>(
+        settings: &Settings,
+        providers: &Providers,
+        upstream: impl Fn(&Url) -> Result<Upstream, E>,
+    ) -> Result<Self, E> {
         let mut routes = Vec::with_capacity(settings.routes.len());
         for route in &settings.routes {
+            let has_login = |name: &&ProviderName| providers.find(name.as_str()).is_some();
             routes.push(Route {
                 name: format!("{}{}/", route.host.as_deref().unwrap_or("*"), route.path.as_str()).into(),
                 host: route.host.clone(),
                 prefix: route.path.clone(),
                 access: route.access.clone(),
                 providers: route.providers.clone(),
+                logins: route.providers.iter().filter(has_login).cloned().collect(),
+                credentials: route.credentials,
+                tokens: (route.credentials != Credentials::Cookie)
+                    .then(|| TokenRoute::new(route, &settings.origin, providers)),
                 user_header: route.user_header.clone(),
                 secret_headers: route.secret_headers.clone(),
                 audience: Arc::clone(&route.audience),
@@ -99,7 +133,7 @@ impl Table {
         routes.sort_by_key(|route| std::cmp::Reverse((route.host.is_some(), route.prefix.as_str().len())));
         let mut hosts: Vec<Box<str>> = routes.iter().filter_map(|route| route.host.clone()).collect();
         hosts.push(settings.origin.host().into());
-        Ok(Self { routes, prefix: settings.prefix.clone(), hosts })
+        Ok(Self { routes, prefix: settings.prefix.clone(), hosts, origin: settings.origin.clone() })
     }
 
     /// Where `request` leads. There is no default: what nobody configured is not served.
@@ -124,12 +158,28 @@ impl Table {
         if self.prefix.covers(path) {
             return Ok(Destination::Endpoint);
         }
+        if let Some(about) = path.strip_prefix(resource::WELL_KNOWN)
+            && let Some(tokens) = self.described(host, about)
+        {
+            return Ok(Destination::Metadata(tokens));
+        }
         let route = self.route(host, path).ok_or(Rejection::NoRoute)?;
         // Where nobody is asked who they are, a path that climbs has no business, wherever it ends (T-022).
         if route.access == Access::Anonymous && target::climbs(path) {
             return Err(Rejection::AmbiguousPath);
         }
         Ok(Destination::Route(route))
+    }
+
+    /// What a route asks of tokens that `path`, byte for byte, is the prefix of. Others' metadata is the applications' own.
+    fn described(&self, host: &str, path: &str) -> Option<&TokenRoute> {
+        let mut own = self.routes.iter().filter(|route| route.host.as_deref().is_none_or(|own| own == host));
+        own.find(|route| route.prefix.as_str() == path)?.tokens.as_ref()
+    }
+
+    /// Scheme, host and port that callers see of `host`.
+    pub(super) fn origin_of(&self, host: &str) -> String {
+        origin_of(&self.origin, Some(host))
     }
 
     fn route(&self, host: &str, path: &str) -> Option<&Route> {
@@ -149,6 +199,32 @@ impl Table {
     }
 }
 
+impl TokenRoute {
+    fn new(route: &RouteSettings, origin: &Origin, providers: &Providers) -> Self {
+        let counts = |name: &ProviderName| route.providers.is_empty() || route.providers.contains(name);
+        let base = origin_of(origin, route.host.as_deref());
+        let resource: Box<str> = format!("{base}{}", route.path.as_str()).into();
+        Self {
+            realm: Realm::new(providers.all().filter(|provider| counts(provider.name()))),
+            rules: route.tokens.clone(),
+            // With and without the slash that a bare origin may be written with.
+            resources: [resource.clone(), base.as_str().into(), format!("{base}/").into()].into(),
+            challenge: Challenge::new(&base, route.path.as_str()),
+            resource,
+        }
+    }
+}
+
+/// Another host than that of `origin` is reached by the same scheme, and its usual port.
+fn origin_of(origin: &Origin, host: Option<&str>) -> String {
+    match host {
+        Some(host) if host != origin.host() => {
+            format!("{}://{host}", if origin.is_https() { "https" } else { "http" })
+        }
+        Some(_) | None => origin.as_str().to_owned(),
+    }
+}
+
 #[derive(PartialEq)]
 enum Place {
     Endpoint,
@@ -159,7 +235,6 @@ enum Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gateway::settings::{Credentials, RouteSettings, TokenRules};
 
     fn table() -> Table {
         let route = |host: Option<&str>, path: &str, access: Access| RouteSettings {
@@ -181,12 +256,14 @@ mod tests {
             route(None, "/public", Access::Anonymous),
             route(Some("static.example.com"), "/", Access::Anonymous),
         ]);
-        Table::new(&settings, |_| Ok::<_, std::convert::Infallible>(Upstream::nowhere())).unwrap()
+        Table::new(&settings, &Providers::default(), |_| Ok::<_, std::convert::Infallible>(Upstream::nowhere()))
+            .unwrap()
     }
 
     fn place(host: &str, path: &str) -> String {
         match table().lookup(host, path) {
             Ok(Destination::Endpoint) => "endpoint".to_owned(),
+            Ok(Destination::Metadata(tokens)) => format!("metadata of {}", tokens.resource),
             Ok(Destination::Route(route)) => route.name.to_string(),
             Err(rejection) => format!("{rejection:?}"),
         }

@@ -308,8 +308,4 @@ impl std::fmt::Display for ErrorCode {
     }
 }
 
-/// `text` for a log line or a page: without control characters, not longer than an issuer should be.
-pub(super) fn printable(text: &str) -> Box<str> {
-    let shown: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(256).collect();
-    shown.into()
-}
+pub(super) use crate::identity::printable;

@@ -15,6 +15,14 @@ pub(super) fn is_named_by(settings: &Settings, iss: &str) -> bool {
     }
 }
 
+/// The issuer, or with tenants that of each allowed one.
+pub(super) fn all(settings: &Settings) -> Vec<String> {
+    match &settings.tenants {
+        Some(tenants) => tenants.allowed.iter().map(|tenant| settings.issuer.replace(TENANT, tenant)).collect(),
+        None => vec![settings.issuer.clone()],
+    }
+}
+
 /// Whether `iss` is one of `templates`; where there are tenants, with an allowed one in it.
 pub(super) fn is_one_of(settings: &Settings, templates: &[String], iss: &str) -> bool {
     templates.iter().any(|template| match &settings.tenants {

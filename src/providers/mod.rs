@@ -30,6 +30,8 @@ mod id_token;
 mod issuer;
 mod jws;
 mod keys;
+// a key that somebody else brings
+mod proof;
 // what it says about a token that a program brings
 mod bearer;
 // what it says about a person
@@ -51,12 +53,12 @@ mod query;
 mod signing;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 pub use authorization::OWN_PARAMETERS;
-pub use bearer::{Audience, BearerError, BearerRefusal, Confirmation, Nameless, Shape, Vouched};
+pub use bearer::{Audience, BearerAnswerError, BearerError, BearerRefusal, Confirmation, Nameless, Shape, Vouched};
 pub use cached::Unavailable;
 pub use claims::{RequiredClaim, UserError};
 pub use error::{
@@ -66,6 +68,7 @@ pub use http::HttpError;
 pub use id_token::IdTokenError;
 pub use jws::JwsError;
 pub use keys::KeyError;
+pub use proof::{ProofJwt, ProofJwtError};
 pub use provider::{AuthorizationRequest, Probe, Provider, SignedIn};
 pub use settings::{
     Bearer, BearerMethod, ClientAuth, ClientKey, EmailRules, Endpoints, GroupLookup, Groups, IntrospectionProtocol,
@@ -159,7 +162,7 @@ impl Providers {
             };
             let roots = roots.ok_or(BuildProblem::Ca).map_err(failed)?;
             let provider = build(one, roots, redirect_uri(&name), clock).map_err(failed)?;
-            if providers.find(name.as_str()).is_some() || providers.by_tag(provider.tag()).is_some() {
+            if providers.all().any(|other| *other.name() == name || other.tag() == provider.tag()) {
                 return Err(failed(BuildProblem::Twice));
             }
             providers.0.insert(name, Arc::new(provider));
@@ -167,14 +170,19 @@ impl Providers {
         Ok(providers)
     }
 
-    /// The provider called `name`.
+    /// The provider called `name`, when people can sign in there.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Arc<Provider>> {
-        self.0.get(name)
+        self.0.get(name).filter(|provider| provider.has_login())
     }
 
-    /// All of them, by name.
+    /// Those that people can sign in at, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.all().filter(|provider| provider.has_login())
+    }
+
+    /// Also those of which only tokens count.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Provider>> {
         self.0.values()
     }
 
@@ -187,7 +195,8 @@ impl Providers {
     /// The provider when there is exactly one, so that nobody has to choose.
     #[must_use]
     pub fn only(&self) -> Option<&Arc<Provider>> {
-        self.iter().next().filter(|_| self.0.len() == 1)
+        let mut all = self.iter();
+        all.next().filter(|_| all.next().is_none())
     }
 }
 

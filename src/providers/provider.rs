@@ -120,6 +120,12 @@ impl Provider {
         &self.settings.name
     }
 
+    /// Whether people can sign in there; otherwise only its tokens count.
+    #[must_use]
+    pub fn has_login(&self) -> bool {
+        self.settings.login
+    }
+
     /// What people read on the button.
     #[must_use]
     pub fn display_name(&self) -> &str {

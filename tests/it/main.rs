@@ -13,6 +13,7 @@
 mod assertion;
 mod behaviour;
 mod choosing;
+mod client_certificates;
 mod cookies;
 mod drain;
 mod framing;
@@ -33,3 +34,4 @@ mod session;
 mod sign_in;
 mod support;
 mod target;
+mod tokens;

@@ -117,7 +117,8 @@ fn is_same_place(one: &server::Listen, other: &server::Listen) -> bool {
     }
 }
 
-fn tls(raw: Tls, reading: &mut Reading<'_>) -> Option<server::TlsFiles> {
+fn tls(raw: Tls, reading: &mut Reading<'_>) -> Option<server::Tls> {
+    const CLIENT_CERTIFICATES: &str = "tls.client_certificates";
     for (is_given, key, is_other_given, other) in [
         (raw.cert.is_given(), "tls.cert", raw.key.is_given(), "tls.key"),
         (raw.key.is_given(), "tls.key", raw.cert.is_given(), "tls.cert"),
@@ -125,6 +126,12 @@ fn tls(raw: Tls, reading: &mut Reading<'_>) -> Option<server::TlsFiles> {
         if is_given && !is_other_given {
             reading.wrong(key, format!("stands alone; `{other}` is needed with it"));
         }
+    }
+    let has_tls = raw.cert.is_given() || raw.key.is_given();
+    let client_certificates = reading.required(raw.client_certificates, CLIENT_CERTIFICATES);
+    if client_certificates == Some(true) && !has_tls {
+        let what = "is on, but there is no `tls.cert`; only who ends TLS can ask for a certificate";
+        reading.wrong(CLIENT_CERTIFICATES, what);
     }
     let cert = reading.value(raw.cert, "tls.cert");
     let key = reading.value(raw.key, "tls.key");
@@ -134,7 +141,7 @@ fn tls(raw: Tls, reading: &mut Reading<'_>) -> Option<server::TlsFiles> {
     if let Some(Err(what)) = key.as_deref().map(files::check_private_key) {
         reading.wrong("tls.key", what);
     }
-    Some(server::TlsFiles { cert: cert?, key: key? })
+    Some(server::Tls { cert: cert?, key: key?, client_certificates: client_certificates? })
 }
 
 struct Limited {

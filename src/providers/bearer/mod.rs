@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc};
 pub use self::claims::Nameless;
 use self::claims::Said;
 use super::{
-    AnswerError, BearerMethod, IntrospectionProtocol, Provider, Unavailable,
+    BearerMethod, IntrospectionProtocol, Provider, Unavailable, UserinfoError,
     error::{ErrorCode, TokenError},
     http::HttpError,
     issuer,
@@ -35,7 +35,7 @@ pub struct Vouched {
     /// The same as cookies name it.
     pub tag: ProviderTag,
     /// Whose it is, as the application is told; or why nobody can be named.
-    pub identity: Result<Identity, Nameless>,
+    pub identity: Result<Arc<Identity>, Nameless>,
     /// What it allows (RFC 6749 §3.3).
     pub scopes: BTreeSet<Box<str>>,
     /// Whom it is for.
@@ -44,6 +44,24 @@ pub struct Vouched {
     pub confirmation: Option<Confirmation>,
     /// The answer is not believed any longer from then on: never after the token has expired.
     pub good_until: UnixTime,
+}
+
+impl Vouched {
+    /// About how much room it takes, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let claims = |identity: &Arc<Identity>| identity.bytes();
+        let named = match &self.audience {
+            Audience::Named { named, .. } => texts(named.iter()),
+            Audience::OurClient | Audience::Any => 0,
+        };
+        self.identity.as_ref().map_or(0, claims) + texts(self.scopes.iter()) + named
+    }
+}
+
+/// About how much room `all` take, in bytes.
+fn texts<'a>(all: impl Iterator<Item = &'a Box<str>>) -> usize {
+    all.map(|text| text.len() + 32).sum()
 }
 
 /// Whom a token is for.
@@ -85,7 +103,7 @@ pub enum BearerError {
     /// The endpoint that has to be asked gave no usable answer.
     #[error("the {endpoint} endpoint gave no usable answer")]
     Endpoint {
-        /// `introspection` or `userinfo`.
+        /// `introspection`, `token` (where that is asked instead) or `userinfo`.
         endpoint: &'static str,
         /// What came of it.
         #[source]
@@ -94,11 +112,11 @@ pub enum BearerError {
     /// The endpoint answers with something else than it should.
     #[error("the {endpoint} endpoint gave no usable answer")]
     Answer {
-        /// `introspection` or `userinfo`.
+        /// `introspection`, `token` (where that is asked instead) or `userinfo`.
         endpoint: &'static str,
         /// What.
         #[source]
-        error: AnswerError,
+        error: BearerAnswerError,
     },
     /// There is no such endpoint.
     #[error("the provider has no {0} endpoint, but it is configured to be asked")]
@@ -106,9 +124,29 @@ pub enum BearerError {
     /// We cannot authenticate.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// The provider does not know us, or not like this: `invalid_client`.
+    /// The provider does not know us, or not like this: `invalid_client`, or `HTTP-401` where it gives no code.
     #[error("the provider refuses this gateway as a client (`{0}`)")]
     Misconfigured(ErrorCode),
+}
+
+/// What is wrong with an answer about a token, so that it says neither that the token is good nor that it is not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BearerAnswerError {
+    /// Not a JSON object with unique names; a signed answer (RFC 9701) is none either.
+    #[error("it answers with something that is not a JSON object")]
+    NotJson,
+    /// A member that everything depends on is not there, or cannot be used.
+    #[error("its answer has no usable `{0}`")]
+    Member(Box<str>),
+    /// A refusal that is about neither the token nor us.
+    #[error("it does not answer (`{0}`)")]
+    Refused(ErrorCode),
+    /// What should complete the token is about somebody else.
+    #[error("its answer is about another `sub` than the token")]
+    Subject,
+    /// As at a sign-in.
+    #[error(transparent)]
+    Userinfo(#[from] UserinfoError),
 }
 
 /// What is wrong with a token. Where both sides are no secret, it holds both.
@@ -204,6 +242,17 @@ impl Provider {
     #[must_use]
     pub fn takes_black_boxes(&self) -> bool {
         self.settings.bearer.as_ref().is_some_and(super::Bearer::takes_black_boxes)
+    }
+
+    /// Whether it can open encrypted tokens.
+    #[must_use]
+    pub fn decrypts(&self) -> bool {
+        false
+    }
+
+    /// The issuers that its tokens are of: one, or with tenants that of each.
+    pub fn issuers(&self) -> impl Iterator<Item = String> {
+        issuer::all(&self.settings).into_iter()
     }
 
     /// Whether tokens of this provider count anywhere.
