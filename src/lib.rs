@@ -33,4 +33,5 @@ pub mod clock;
 pub mod identity;
 pub mod origin;
 pub mod outgoing;
+mod remembered;
 pub mod secret;

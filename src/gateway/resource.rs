@@ -52,10 +52,9 @@ impl Challenge {
     /// With `parameters`, which hold neither `"` nor `\` (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1): for a token without, and one with a proof.
     pub(super) fn with(&self, parameters: &[(&str, &str)]) -> [HeaderValue; 2] {
         let said: String = parameters.iter().map(|(name, value)| format!("{name}=\"{value}\", ")).collect();
-        let algorithms: Vec<_> = dpop::ALGORITHMS.iter().map(|algorithm| format!("{algorithm:?}")).collect();
         let url = &self.metadata_url;
         let bearer = format!("Bearer {said}resource_metadata=\"{url}\"");
-        let dpop = format!("DPoP {said}algs=\"{}\", resource_metadata=\"{url}\"", algorithms.join(" "));
+        let dpop = format!("DPoP {said}algs=\"{}\", resource_metadata=\"{url}\"", dpop::ALGORITHMS.join(" "));
         // What no header could carry is left out, and the challenge stands.
         [(bearer, "Bearer"), (dpop, "DPoP")]
             .map(|(value, bare)| HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(bare)))

@@ -94,6 +94,8 @@ pub(super) struct Form {
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) body: Bytes,
+    /// 200, 201, or that of a refusal.
+    pub(super) status: StatusCode,
     /// A 4xx that explains itself in JSON (RFC 6749 §5.2).
     pub(super) is_refusal: bool,
 }
@@ -189,7 +191,7 @@ impl Http {
         let (status, is_refusal) = (response.status(), is_refusal(&response));
         let body = response.into_body();
         if matches!(status, StatusCode::OK | StatusCode::CREATED) || is_refusal {
-            Ok(Reply { body, is_refusal })
+            Ok(Reply { body, status, is_refusal })
         } else {
             Err(HttpError::Status(status.as_u16()))
         }

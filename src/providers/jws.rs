@@ -2,7 +2,7 @@
 //!
 //! * Everything that can be refused by looking is refused before any key is looked for.
 //! * The header says which of *our* algorithms and which of the *provider's published* keys to use, and nothing else: keys and
-//!   addresses that it carries itself (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.
+//!   addresses that it carries itself (`jwk`, `jku`, `x5c`, `x5u`) are not looked at. A proof's `jwk` is the exception: see `proof`.
 //! * The claims can be read only from a token whose signature has been checked: [`Verified`] has no other origin.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -39,8 +39,11 @@ pub enum JwsError {
     #[error("its header has `{0}`, which is not supported")]
     Unsupported(&'static str),
     /// Another kind of token (RFC 8725 §3.11).
-    #[error("its type is `{0}`, not `JWT`")]
+    #[error("its type is `{0}`, another than expected")]
     Type(Box<str>),
+    /// It has to say what it is, and does not.
+    #[error("it does not say its type (`typ`)")]
+    Untyped,
     /// The payload is not base64url of a JSON object with unique names.
     #[error("its payload is not a JSON object with unique member names")]
     Payload,
@@ -53,6 +56,8 @@ pub(super) enum TokenKind {
     Jwt,
     /// `at+jwt` besides (RFC 9068 §2.1).
     AccessToken,
+    /// `dpop+jwt` and nothing else (RFC 9449 §4.2).
+    Proof,
 }
 
 /// A token that has the form of one, nothing more.
@@ -62,6 +67,8 @@ pub(super) struct Unverified<'a> {
     pub(super) kid: Option<Box<str>>,
     /// Its `typ` says that it is an access token (RFC 9068 §2.1).
     pub(super) is_access_token: bool,
+    /// The key that a proof brings; of other tokens it is not read.
+    pub(super) jwk: Option<Value>,
     /// Header and payload as they were sent: what the signature is over.
     message: &'a str,
     payload: &'a str,
@@ -80,8 +87,8 @@ impl<'a> Unverified<'a> {
             return Err(if parts.len() == 5 { JwsError::Encrypted } else { JwsError::Parts });
         };
         let message = token.get(..header.len() + 1 + payload.len()).ok_or(JwsError::Parts)?;
-        let Header { algorithm, kid, is_access_token } = read_header(header, kind, accepted)?;
-        Ok(Self { algorithm, kid, is_access_token, message, payload, signature })
+        let Header { algorithm, kid, is_access_token, jwk } = read_header(header, kind, accepted)?;
+        Ok(Self { algorithm, kid, is_access_token, jwk, message, payload, signature })
     }
 
     /// The same token when `key` made the signature, over the bytes as they were sent.
@@ -111,6 +118,7 @@ struct Header {
     algorithm: Algorithm,
     kid: Option<Box<str>>,
     is_access_token: bool,
+    jwk: Option<Value>,
 }
 
 fn read_header(encoded: &str, kind: TokenKind, accepted: &[Algorithm]) -> Result<Header, JwsError> {
@@ -118,7 +126,7 @@ fn read_header(encoded: &str, kind: TokenKind, accepted: &[Algorithm]) -> Result
         return Err(JwsError::Header);
     }
     let json = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| JwsError::Header)?;
-    let header = Object::parse(&json).ok_or(JwsError::Header)?;
+    let mut header = Object::parse(&json).ok_or(JwsError::Header)?;
 
     let name = header.get("alg").and_then(Value::as_str).ok_or(JwsError::Header)?;
     // Asymmetric ones only, even if somebody listed others (RFC 8725 §2.1): a public key is nobody's secret.
@@ -131,18 +139,21 @@ fn read_header(encoded: &str, kind: TokenKind, accepted: &[Algorithm]) -> Result
             return Err(JwsError::Unsupported(member));
         }
     }
-    let is_access_token = match header.get("typ") {
-        None => false,
-        Some(Value::String(typ)) if typ.eq_ignore_ascii_case("JWT") => false,
-        Some(Value::String(typ)) if kind == TokenKind::AccessToken && is_access_token(typ) => true,
-        Some(typ) => return Err(JwsError::Type(printable(typ.as_str().unwrap_or_default()))),
+    let is_access_token = match (kind, header.get("typ")) {
+        (TokenKind::Jwt | TokenKind::AccessToken, None) => false,
+        (TokenKind::Jwt | TokenKind::AccessToken, Some(Value::String(typ))) if typ.eq_ignore_ascii_case("JWT") => false,
+        (TokenKind::AccessToken, Some(Value::String(typ))) if is_access_token(typ) => true,
+        (TokenKind::Proof, Some(Value::String(typ))) if typ == "dpop+jwt" => false,
+        (TokenKind::Proof, None) => return Err(JwsError::Untyped),
+        (_, Some(typ)) => return Err(JwsError::Type(printable(typ.as_str().unwrap_or_default()))),
     };
     let kid = match header.get("kid") {
         None => None,
         Some(Value::String(kid)) => Some(kid.as_str().into()),
         Some(_) => return Err(JwsError::Header),
     };
-    Ok(Header { algorithm, kid, is_access_token })
+    let jwk = if kind == TokenKind::Proof { header.remove("jwk") } else { None };
+    Ok(Header { algorithm, kid, is_access_token, jwk })
 }
 
 /// RFC 9068 §4: `application/` may be left out (RFC 7515 §4.1.9).
@@ -299,6 +310,29 @@ mod tests {
             let token = token_with(&json!({"alg": "RS256", "typ": typ}), &json!({}), "c2ln");
             assert_eq!(Unverified::parse(&token, TokenKind::Jwt, RS).is_ok(), as_jwt, "{typ}");
             assert_eq!(Unverified::parse(&token, TokenKind::AccessToken, RS).is_ok(), as_access_token, "{typ}");
+        }
+    }
+
+    #[test]
+    fn a_proof_says_so_exactly() {
+        for (typ, error) in [
+            (json!("dpop+jwt"), None),
+            (json!("DPoP+JWT"), Some(JwsError::Type("DPoP+JWT".into()))),
+            (json!("application/dpop+jwt"), Some(JwsError::Type("application/dpop+jwt".into()))),
+            (json!("JWT"), Some(JwsError::Type("JWT".into()))),
+            (json!("at+jwt"), Some(JwsError::Type("at+jwt".into()))),
+            (json!(["dpop+jwt"]), Some(JwsError::Type("".into()))),
+            (json!(null), Some(JwsError::Type("".into()))),
+        ] {
+            let token = token_with(&json!({"alg": "RS256", "typ": typ}), &json!({}), "c2ln");
+            assert_eq!(Unverified::parse(&token, TokenKind::Proof, RS).err(), error, "{typ}");
+        }
+        let token = token_with(&json!({"alg": "RS256"}), &json!({}), "c2ln");
+        assert_eq!(Unverified::parse(&token, TokenKind::Proof, RS).unwrap_err(), JwsError::Untyped);
+        // And a proof is nothing else.
+        let token = token_with(&json!({"alg": "RS256", "typ": "dpop+jwt"}), &json!({}), "c2ln");
+        for kind in [TokenKind::Jwt, TokenKind::AccessToken] {
+            assert_eq!(Unverified::parse(&token, kind, RS).unwrap_err(), JwsError::Type("dpop+jwt".into()));
         }
     }
 

@@ -20,6 +20,7 @@ use super::{
     jws::{TokenKind, Unverified, Verified},
     metadata::Discovery,
 };
+use crate::identity::short_hash;
 
 /// Keys of a set that are looked at.
 const MAX_KEYS: usize = 100;
@@ -202,6 +203,37 @@ fn asymmetric(algorithm: Algorithm) -> Option<(Kind, &'static str)> {
 
 fn name(algorithm: Algorithm) -> &'static str {
     asymmetric(algorithm).map_or("(symmetric)", |(_, name)| name)
+}
+
+/// What a private or a secret key has (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2).
+const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+
+/// The public key that a token brings along itself, when `algorithm` can be checked with it, and its thumbprint.
+pub(super) fn brought(jwk: Value, algorithm: Algorithm) -> Result<(DecodingKey, String), &'static str> {
+    if PRIVATE_MEMBERS.iter().any(|member| jwk.get(member).is_some()) {
+        return Err("it is not a public one");
+    }
+    let mut jwk: Jwk = serde_json::from_value(jwk).map_err(|_| "it is not a JWK")?;
+    // The thumbprint is of what is written in the key, so nothing else may be what signatures are checked with.
+    jwk.x5c = None;
+    let (kind, key) = read(&jwk)?;
+    let key = Key { kid: None, algorithm: jwk.alg.as_deref().map(Into::into), kind, key };
+    if !key.fits(algorithm) {
+        return Err("it does not fit the algorithm");
+    }
+    let thumbprint = thumbprint(&jwk, kind).ok_or("it is not complete")?;
+    Ok((key.key, thumbprint))
+}
+
+/// RFC 7638 §3: SHA-256 over the members that make the key, base64url. `read` has seen that they are base64url themselves.
+fn thumbprint(jwk: &Jwk, kind: Kind) -> Option<String> {
+    let (crv, x, y) = (jwk.crv.as_deref(), jwk.x.as_deref(), jwk.y.as_deref());
+    let members = match kind {
+        Kind::Rsa => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, jwk.e.as_deref()?, jwk.n.as_deref()?),
+        Kind::P256 | Kind::P384 => format!(r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#, crv?, x?, y?),
+        Kind::Ed25519 => format!(r#"{{"crv":"{}","kty":"OKP","x":"{}"}}"#, crv?, x?),
+    };
+    Some(URL_SAFE_NO_PAD.encode(short_hash::<32>(&[members.as_bytes()])))
 }
 
 /// The members of a JWK that matter; others are ignored.
@@ -435,6 +467,52 @@ mod tests {
         }
         for text in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[]}"#, "<html>"] {
             assert!(KeySet::parse(text.as_bytes(), "https://op/jwks").is_err(), "{text}");
+        }
+    }
+
+    /// The examples of RFC 7638 §3.1 and RFC 8037 §A.3.
+    #[test]
+    fn a_thumbprint_is_of_what_makes_the_key() {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
+        let rsa = json!({"kty": "RSA", "n": n, "e": "AQAB", "alg": "RS256", "kid": "2011-04-29"});
+        let ed = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+        for (jwk, algorithm, thumbprint) in [
+            (rsa, Algorithm::RS256, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+            (ed, Algorithm::EdDSA, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
+        ] {
+            assert_eq!(brought(jwk, algorithm).unwrap().1, thumbprint);
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_brought_is_public_whole_and_fits() {
+        use Algorithm::{ES256, ES384, PS256, RS256};
+        let (rsa, ec) = (Signer::rs256("k").jwk(), Signer::es256("k").jwk());
+        let certified = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&certified).unwrap();
+        let certificate = base64::engine::general_purpose::STANDARD.encode(certificate.der());
+        for member in PRIVATE_MEMBERS {
+            for value in [json!("c2VjcmV0"), json!(""), json!([])] {
+                let key = with(&ec, &json!({*member: value}));
+                assert_eq!(brought(key, ES256).err(), Some("it is not a public one"), "{member}");
+            }
+        }
+        for (key, algorithm, usable, what) in [
+            (json!({"kty": "oct", "k": "c2VjcmV0"}), ES256, false, "a shared secret"),
+            (json!("text"), ES256, false, "not an object"),
+            (json!({}), ES256, false, "nothing"),
+            (with(&ec, &json!({"y": null})), ES256, false, "half a point"),
+            (ec.clone(), ES384, false, "another curve"),
+            (ec.clone(), RS256, false, "another type"),
+            (with(&rsa, &json!({"alg": "PS256"})), RS256, false, "another algorithm of the same type"),
+            (with(&ec, &json!({"use": "enc"})), ES256, false, "for encryption"),
+            (with(&rsa, &json!({"n": "w".repeat(171)})), RS256, false, "1024 bits"),
+            (with(&rsa, &json!({"n": null, "e": null, "x5c": [certificate]})), RS256, false, "a certificate only"),
+            (with(&rsa, &json!({"n": "\"", "e": "\"", "x5c": [certificate]})), RS256, false, "a certificate instead"),
+            (with(&ec, &json!({"key_ops": ["verify"], "ext": true})), ES256, true, "as browsers export it"),
+            (with(&rsa, &json!({"use": "sig", "alg": "PS256"})), PS256, true, "for this"),
+        ] {
+            assert_eq!(brought(key, algorithm).is_ok(), usable, "{what}");
         }
     }
 

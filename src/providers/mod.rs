@@ -30,6 +30,8 @@ mod id_token;
 mod issuer;
 mod jws;
 mod keys;
+// a key that somebody else brings
+mod proof;
 // what it says about a token that a program brings
 mod bearer;
 // what it says about a person
@@ -51,12 +53,12 @@ mod query;
 mod signing;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
 pub use authorization::OWN_PARAMETERS;
-pub use bearer::{Audience, BearerError, BearerRefusal, Confirmation, Nameless, Shape, Vouched};
+pub use bearer::{Audience, BearerAnswerError, BearerError, BearerRefusal, Confirmation, Nameless, Shape, Vouched};
 pub use cached::Unavailable;
 pub use claims::{RequiredClaim, UserError};
 pub use error::{
@@ -66,6 +68,7 @@ pub use http::HttpError;
 pub use id_token::IdTokenError;
 pub use jws::JwsError;
 pub use keys::KeyError;
+pub use proof::{ProofJwt, ProofJwtError};
 pub use provider::{AuthorizationRequest, Probe, Provider, SignedIn};
 pub use settings::{
     Bearer, BearerMethod, ClientAuth, ClientKey, EmailRules, Endpoints, GroupLookup, Groups, IntrospectionProtocol,

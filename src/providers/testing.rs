@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Limits, Providers, Settings};
+use super::{Bearer, BearerMethod, Limits, Providers, Settings};
 use crate::{
     clock::{Clock, UnixTime},
     identity::ProviderName,
@@ -45,15 +45,15 @@ pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 /// A signing key of a provider.
 #[derive(Clone)]
-pub(super) struct Signer {
+pub(crate) struct Signer {
     pub(super) kid: &'static str,
-    pub(super) algorithm: Algorithm,
+    pub(crate) algorithm: Algorithm,
     key: EncodingKey,
     pkcs8: Vec<u8>,
 }
 
 impl Signer {
-    pub(super) fn rs256(kid: &'static str) -> Self {
+    pub(crate) fn rs256(kid: &'static str) -> Self {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
         // jsonwebtoken's DER is PKCS#1; its PEM reader also takes the PKCS#8 that aws-lc gives.
@@ -61,25 +61,25 @@ impl Signer {
         Self { kid, algorithm: Algorithm::RS256, key, pkcs8: der.as_ref().to_vec() }
     }
 
-    pub(super) fn es256(kid: &'static str) -> Self {
+    pub(crate) fn es256(kid: &'static str) -> Self {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         let key = EncodingKey::from_ec_der(pkcs8.as_ref());
         Self { kid, algorithm: Algorithm::ES256, key, pkcs8: pkcs8.as_ref().to_vec() }
     }
 
-    pub(super) fn es384(kid: &'static str) -> Self {
+    pub(crate) fn es384(kid: &'static str) -> Self {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         let key = EncodingKey::from_ec_der(pkcs8.as_ref());
         Self { kid, algorithm: Algorithm::ES384, key, pkcs8: pkcs8.as_ref().to_vec() }
     }
 
-    pub(super) fn eddsa(kid: &'static str) -> Self {
+    pub(crate) fn eddsa(kid: &'static str) -> Self {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
         let key = EncodingKey::from_ed_der(pkcs8.as_ref());
         Self { kid, algorithm: Algorithm::EdDSA, key, pkcs8: pkcs8.as_ref().to_vec() }
     }
 
-    pub(super) fn using(mut self, algorithm: Algorithm) -> Self {
+    pub(crate) fn using(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = algorithm;
         self
     }
@@ -90,7 +90,7 @@ impl Signer {
     }
 
     /// The public key, without `alg`.
-    pub(super) fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.key, self.algorithm).unwrap()).unwrap();
         let members = jwk.as_object_mut().unwrap();
         members.remove("alg");
@@ -110,7 +110,7 @@ impl Signer {
         self.sign_bytes(&self.header(), claims.to_string().as_bytes())
     }
 
-    pub(super) fn sign_bytes(&self, header: &Value, payload: &[u8]) -> String {
+    pub(crate) fn sign_bytes(&self, header: &Value, payload: &[u8]) -> String {
         let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(payload));
         let signature = crypto::sign(message.as_bytes(), &self.key, self.algorithm).unwrap();
         format!("{message}.{signature}")
@@ -322,6 +322,23 @@ pub(super) fn settings(issuer: &str) -> Settings {
         scopes: vec!["openid".into(), "email".into()],
         algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA],
         ..Settings::standard(ProviderName::parse("op").unwrap(), issuer, "us", limits)
+    }
+}
+
+/// Tokens as the standard has them, by `method`.
+pub(super) fn bearer(method: BearerMethod) -> Bearer {
+    Bearer {
+        method,
+        introspection: None,
+        audiences: [].into(),
+        audience_claim: "aud".into(),
+        clients: [].into(),
+        issuers: Vec::new(),
+        plain_jwt: false,
+        id_tokens: false,
+        userinfo_fallback: false,
+        recheck: Duration::from_secs(60),
+        insecure_any_audience: false,
     }
 }
 

@@ -14,6 +14,10 @@ use super::{
 };
 use crate::{policy::EMAIL_DOMAIN, secret::Secret};
 
+mod bearer_claims;
+mod bearer_introspection;
+mod bearer_jwt;
+mod bearer_userinfo;
 mod client_auth;
 mod endpoints;
 mod groups;

@@ -35,6 +35,7 @@ use tracing::debug;
 use super::{
     Connection, Handler, Limits,
     activity::{Activity, Busy, Tracked},
+    client_certificate,
     listener::Stream,
     tls,
     watched::Watched,
@@ -139,8 +140,10 @@ pub(super) async fn serve<H: Handler>(
     // Boxed: plain connections should not carry the room that TLS needs.
     match Box::pin(tokio::time::timeout(protocols.header_timeout, tls.accept(stream))).await {
         Ok(Ok(stream)) => {
-            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let (_, session) = stream.get_ref();
+            let is_http2 = session.alpn_protocol() == Some(b"h2");
             let spoken = if is_http2 { Spoken::Other } else { Spoken::Http1 };
+            let on = Connection { client_certificate: client_certificate::thumbprint(session), ..on };
             Box::pin(speak(stream, lease, on, handler, spoken, &protocols, stop)).await;
         }
         Ok(Err(error)) => debug!(error = %error, "TLS handshake failed"),

@@ -3,6 +3,7 @@
 //! Knows nothing of what a request means.
 
 mod activity;
+mod client_certificate;
 mod connection;
 mod listener;
 pub mod tls;
@@ -31,8 +32,8 @@ pub use listener::{BindError, Listener};
 pub struct Settings {
     /// Where callers connect.
     pub listen: Listen,
-    /// Certificate and key, when we end TLS ourselves.
-    pub tls: Option<TlsFiles>,
+    /// How, when we end TLS ourselves.
+    pub tls: Option<Tls>,
     /// What one peer, and all together, may use.
     pub limits: Limits,
     /// How long requests in flight may go on after SIGTERM.
@@ -50,13 +51,15 @@ pub enum Listen {
     Systemd,
 }
 
-/// PEM files.
+/// TLS towards callers: PEM files, and what is asked of callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
+pub struct Tls {
     /// The certificate chain, our own certificate first.
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
+    /// Callers are asked for a certificate, so that tokens can be bound to it (RFC 8705 §3). They need not have one.
+    pub client_certificates: bool,
 }
 
 /// What one connection may use, and how many there may be.

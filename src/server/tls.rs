@@ -1,4 +1,7 @@
 //! TLS towards callers: certificate and key from PEM files, HTTP/2 and HTTP/1.1 by ALPN, replaced as a whole on reload.
+//!
+//! Sessions are resumed from memory, which keeps the caller's certificate with them; it is a new memory after a reload, so that nobody
+//! resumes what was agreed under other settings.
 
 use std::{fs, io, path::Path, sync::Arc};
 
@@ -11,7 +14,7 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::TlsFiles;
+use super::{Tls, client_certificate::PossessionOnly};
 
 /// Speaks TLS on accepted connections. Clones share the certificate.
 #[derive(Clone, Debug)]
@@ -49,20 +52,20 @@ pub enum TlsError {
 }
 
 impl Acceptor {
-    /// Reads `files`.
+    /// Reads the files of `settings`.
     ///
     /// # Errors
     /// [`TlsError`] names the file.
-    pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
-        Ok(Self(Arc::new(ArcSwap::from_pointee(read(files)?))))
+    pub fn load(settings: &Tls) -> Result<Self, TlsError> {
+        Ok(Self(Arc::new(ArcSwap::from_pointee(read(settings)?))))
     }
 
-    /// Reads `files` anew; connections to come get them. After an error the old certificate goes on serving.
+    /// Reads the files anew; connections to come get them, and are asked for a certificate or not. After an error everything stays as it is.
     ///
     /// # Errors
     /// As [`Acceptor::load`].
-    pub fn reload(&self, files: &TlsFiles) -> Result<(), TlsError> {
-        self.0.store(Arc::new(read(files)?));
+    pub fn reload(&self, settings: &Tls) -> Result<(), TlsError> {
+        self.0.store(Arc::new(read(settings)?));
         Ok(())
     }
 
@@ -71,21 +74,30 @@ impl Acceptor {
     }
 }
 
-fn read(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
-    let cert = files.cert.display().to_string();
-    let key = files.key.display().to_string();
+fn read(settings: &Tls) -> Result<ServerConfig, TlsError> {
+    let cert = settings.cert.display().to_string();
+    let key = settings.key.display().to_string();
     let pem =
         |path: &Path| fs::read(path).map_err(|source| TlsError::Read { path: path.display().to_string(), source });
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem(&files.cert)?)
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem(&settings.cert)?)
         .collect::<Result<_, _>>()
         .ok()
         .filter(|chain: &Vec<_>| !chain.is_empty())
         .ok_or_else(|| TlsError::Pem { path: cert.clone(), what: "certificate" })?;
-    let private = PrivateKeyDer::from_pem_slice(&pem(&files.key)?)
+    let private = PrivateKeyDer::from_pem_slice(&pem(&settings.key)?)
         .map_err(|_| TlsError::Pem { path: key.clone(), what: "private key" })?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let provider = aws_lc_rs::default_provider();
+    let algorithms = provider.signature_verification_algorithms;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
+        .and_then(|builder| {
+            let builder = if settings.client_certificates {
+                builder.with_client_cert_verifier(Arc::new(PossessionOnly(algorithms)))
+            } else {
+                builder.with_no_client_auth()
+            };
+            builder.with_single_cert(chain, private)
+        })
         .map_err(|source| TlsError::Pair { cert, key, source })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)

@@ -19,13 +19,13 @@ use super::{
     CLOCK_LEEWAY, Settings,
     cookie::Cookie,
     record::{Reader, seconds},
-    revocation::Remembered,
     seal::{Id, Key, Ring, Unopened},
 };
 use crate::{
     clock::UnixTime,
     identity::ProviderTag,
     origin::{Origin, ReturnTo},
+    remembered::Remembered,
     secret::{Secret, random},
 };
 

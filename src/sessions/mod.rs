@@ -9,7 +9,6 @@
 mod cookie;
 mod login_state;
 mod record;
-mod revocation;
 mod seal;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -17,11 +16,12 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderValue};
 
 pub use self::login_state::{LoginStateError, ResumedLogin, ReturnsBy, StartedLogin};
-use self::{cookie::Cookie, login_state::Logins, revocation::Remembered, seal::Ring};
+use self::{cookie::Cookie, login_state::Logins, seal::Ring};
 use crate::{
     clock::UnixTime,
     identity::{Identity, ProviderTag, short_hash},
     origin::{Origin, ReturnTo},
+    remembered::Remembered,
     secret::{Secret, random},
 };
 

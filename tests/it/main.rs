@@ -13,6 +13,7 @@
 mod assertion;
 mod behaviour;
 mod choosing;
+mod client_certificates;
 mod cookies;
 mod drain;
 mod framing;

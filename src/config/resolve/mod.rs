@@ -4,6 +4,7 @@
 //! settings are made only when nothing was reported.
 
 mod assertion;
+mod credentials;
 mod gateway;
 mod headers;
 mod providers;
@@ -51,6 +52,7 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
     }
     let tls = tls(raw.tls, reading);
     let Limited { limits, shutdown_grace, upstream, provider } = limits(raw.limits, reading);
+    let is_single = raw.upstream.is_given();
     let gateway = gateway::Given {
         prefix: raw.prefix,
         upstream: raw.upstream,
@@ -60,12 +62,22 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
         headers: raw.headers,
         assertion: raw.assertion,
         trusted_proxies: raw.trusted_proxies,
+        credentials: raw.credentials,
+        tokens: raw.tokens,
         providers: raw.providers.keys().cloned().collect(),
     };
     let gateway = gateway::resolve(gateway, origin.clone(), upstream, reading);
     let needed = gateway.as_ref().map(|gateway| gateway::needed_claims(&gateway.headers, &gateway.routes));
-    let providers =
-        providers::resolve(raw.providers, origin.as_ref(), &needed.unwrap_or_default(), provider.as_ref(), reading);
+    let around = providers::Around {
+        origin: origin.as_ref(),
+        needed: needed.unwrap_or_default(),
+        limits: provider.as_ref(),
+        tokens_count: gateway.as_ref().is_some_and(|gateway| gateway.routes.iter().any(credentials::counts_tokens)),
+    };
+    let providers = providers::resolve(raw.providers, &around, reading);
+    if let (Some(gateway), Some(providers)) = (&gateway, &providers) {
+        credentials::check(&gateway.routes, is_single, providers, reading);
+    }
     let sessions = sessions::resolve(raw.session, origin, reading);
     let filter = reading.required(raw.log.filter, "log.filter");
     let format = reading.required(raw.log.format, "log.format");
@@ -105,7 +117,8 @@ fn is_same_place(one: &server::Listen, other: &server::Listen) -> bool {
     }
 }
 
-fn tls(raw: Tls, reading: &mut Reading<'_>) -> Option<server::TlsFiles> {
+fn tls(raw: Tls, reading: &mut Reading<'_>) -> Option<server::Tls> {
+    const CLIENT_CERTIFICATES: &str = "tls.client_certificates";
     for (is_given, key, is_other_given, other) in [
         (raw.cert.is_given(), "tls.cert", raw.key.is_given(), "tls.key"),
         (raw.key.is_given(), "tls.key", raw.cert.is_given(), "tls.cert"),
@@ -113,6 +126,12 @@ fn tls(raw: Tls, reading: &mut Reading<'_>) -> Option<server::TlsFiles> {
         if is_given && !is_other_given {
             reading.wrong(key, format!("stands alone; `{other}` is needed with it"));
         }
+    }
+    let has_tls = raw.cert.is_given() || raw.key.is_given();
+    let client_certificates = reading.required(raw.client_certificates, CLIENT_CERTIFICATES);
+    if client_certificates == Some(true) && !has_tls {
+        let what = "is on, but there is no `tls.cert`; only who ends TLS can ask for a certificate";
+        reading.wrong(CLIENT_CERTIFICATES, what);
     }
     let cert = reading.value(raw.cert, "tls.cert");
     let key = reading.value(raw.key, "tls.key");
@@ -122,7 +141,7 @@ fn tls(raw: Tls, reading: &mut Reading<'_>) -> Option<server::TlsFiles> {
     if let Some(Err(what)) = key.as_deref().map(files::check_private_key) {
         reading.wrong("tls.key", what);
     }
-    Some(server::TlsFiles { cert: cert?, key: key? })
+    Some(server::Tls { cert: cert?, key: key?, client_certificates: client_certificates? })
 }
 
 struct Limited {

@@ -92,6 +92,12 @@ fn a_wrong_variable_is_named() {
             "DOORWARD_ALLOW__EMAIL_DOMAINS: has a wrong entry: entry 1 is `@example.com`",
         ),
         ("TLS__CERT", "DIR/key", "DOORWARD_TLS__CERT: stands alone; `tls.key` is needed with it"),
+        (
+            "TLS__CLIENT_CERTIFICATES",
+            "true",
+            "DOORWARD_TLS__CLIENT_CERTIFICATES: is on, but there is no `tls.cert`; only who ends TLS can ask",
+        ),
+        ("TLS__CLIENT_CERTIFICATES", "optional", "DOORWARD_TLS__CLIENT_CERTIFICATES: is `optional`; `true` or `false`"),
         ("ADMIN__LISTEN", "127.0.0.1:4180", "DOORWARD_ADMIN__LISTEN: is the same place as `listen`"),
         ("LOG__FORMAT", "xml", "DOORWARD_LOG__FORMAT: is `xml`; known are `text`, `json`"),
         ("LOG__FILTER", "doorward=loud", "DOORWARD_LOG__FILTER: is `doorward=loud`, which is no filter"),
@@ -380,7 +386,10 @@ fn the_public_port_is_not_plain_when_we_end_tls() {
         .with("tls.key", &key.signing_key.serialize_pem())
         .variable("TLS__CERT", "DIR/tls.crt")
         .variable("TLS__KEY", "DIR/tls.key");
-    assert!(case.loaded().settings.server.tls.is_some());
+    let tls = case.loaded().settings.server.tls.unwrap();
+    assert!(!tls.client_certificates, "nobody is asked unless somebody wants it");
+    let case = case.variable("TLS__CLIENT_CERTIFICATES", "true");
+    assert!(case.loaded().settings.server.tls.unwrap().client_certificates);
     let problems = case.variable("PUBLIC_URL", "http://localhost:4180").problems();
     assert_eq!(problems, ["DOORWARD_PUBLIC_URL: is plain http although `tls.cert` is set; browsers would not find us"]);
 }
@@ -414,7 +423,7 @@ proptest! {
                         "PUBLIC_URL", "UPSTREAM", "LISTEN", "PROVIDERS", "GOOGLE", "CLIENT_ID", "ISSUER", "SESSION", "KEY",
                         "PREVIOUS_KEYS", "MAX_AGE", "HEADERS", "CLAIMS", "USER", "ALLOW", "USERS", "TRUSTED_PROXIES", "LIMITS",
                         "HEADER_BYTES", "AUTHORIZATION_PARAMETERS", "SCOPES", "ADMIN", "LOG", "FILTER", "ROUTES", "PREFIX", "KIND",
-                        "FORMATS", "LIST", "PRESET", "SECRET_HEADERS", "VALUE", "VALUE_FILE", "ASSERTION", "HEADER",
+                        "FORMATS", "LIST", "PRESET", "SECRET_HEADERS", "VALUE", "VALUE_FILE", "ASSERTION", "HEADER", "BEARER", "METHOD", "AUDIENCES", "TOKENS", "CREDENTIALS", "LOGIN",
                     ]).prop_map(str::to_owned),
                     "\\PC{0,8}",
                 ],

@@ -79,22 +79,24 @@ impl Said {
 
     /// What says that it is no access token. A JWT has been looked at already.
     fn kind(&self, rules: &Bearer) -> Result<(), BearerRefusal> {
-        let is = |name: &str, kinds: &[&str]| {
-            self.text(name).is_none_or(|found| kinds.iter().any(|kind| found.eq_ignore_ascii_case(kind)))
-        };
-        let id_token = self.text("typ") == Some("ID") || self.text("token_use") == Some("id");
-        if id_token && !rules.id_tokens {
+        let is = |name: &str, kind: &str| self.text(name).is_some_and(|found| found.eq_ignore_ascii_case(kind));
+        if (is("typ", "ID") || is("token_use", "id")) && !rules.id_tokens {
             return Err(BearerRefusal::IdToken);
         }
         // An answer's `token_type` is that of RFC 6749 §7.1; `typ` is Keycloak's, `token_use` Cognito's.
-        let fits = is("token_type", &["Bearer", "DPoP", "access_token", "N_A"])
-            && is("typ", &["Bearer", "DPoP", "ID", "JWT", "at+jwt"])
-            && is("token_use", &["access", "access_token", "id"]);
-        if fits {
-            return Ok(());
+        let accepted: [(&str, &[&str]); 3] = [
+            ("token_type", &["Bearer", "DPoP", "access_token", "N_A"]),
+            ("typ", &["Bearer", "DPoP", "ID", "JWT", "at+jwt"]),
+            ("token_use", &["access", "access_token", "id"]),
+        ];
+        for (name, kinds) in accepted {
+            let Some(found) = self.claims.get(name).filter(|found| !found.is_null()) else { continue };
+            let found = found.as_str().ok_or_else(|| BearerRefusal::Malformed(name.into()))?;
+            if !kinds.iter().any(|kind| found.eq_ignore_ascii_case(kind)) {
+                return Err(BearerRefusal::Kind(printable(found)));
+            }
         }
-        let found = ["typ", "token_use", "token_type"].into_iter().find_map(|name| self.text(name));
-        Err(BearerRefusal::Kind(printable(found.unwrap_or_default())))
+        Ok(())
     }
 
     fn audience(&self, provider: &Provider, rules: &Bearer) -> Result<Audience, BearerRefusal> {
@@ -119,10 +121,8 @@ impl Said {
             return Ok(Audience::Named { named, accepted: Arc::new(accepted) });
         }
         let is_ours = |client: &str| client == provider.settings.client_id || rules.clients.contains(client);
-        // Facebook's proof is made with our secret: it is refused for a token of another client.
-        let is_proven = rules.method == BearerMethod::Userinfo
-            && matches!(provider.settings.protocol, Protocol::OAuth2(OAuth2 { appsecret_proof: true, .. }));
-        if !self.is_signed && (is_proven || self.client().is_some_and(is_ours)) {
+        let client = self.client().or_else(|| provider.proven_client(rules));
+        if !self.is_signed && client.is_some_and(is_ours) {
             return Ok(Audience::OurClient);
         }
         Err(BearerRefusal::Missing(name.into()))
@@ -167,13 +167,13 @@ impl Provider {
         self.check_issuer(&said, rules)?;
         let expires = said.times(now)?;
         said.kind(rules)?;
-        if let Some(client) =
-            said.client().filter(|client| !rules.clients.is_empty() && !rules.clients.contains(*client))
-        {
-            return Err(BearerRefusal::Client(printable(client)).into());
-        }
-        if said.client().is_none() && !rules.clients.is_empty() && said.is_signed {
-            return Err(BearerRefusal::Missing("client_id".into()).into());
+        if !rules.clients.is_empty() {
+            // One that does not say whose it is, is none of theirs.
+            let client = said.client().or_else(|| self.proven_client(rules));
+            let client = client.ok_or(BearerRefusal::Missing("client_id".into()))?;
+            if !rules.clients.contains(client) {
+                return Err(BearerRefusal::Client(printable(client)).into());
+            }
         }
         let audience = said.audience(self, rules)?;
         let recheck = if said.is_signed { JWT_RECHECK } else { rules.recheck };
@@ -187,6 +187,14 @@ impl Provider {
             confirmation: said.confirmation(),
             good_until: expires.map_or(latest, |expires| expires.min(latest)),
         })
+    }
+
+    /// Us, where an answer is one about a token of ours or none at all: Facebook's proof is made with our secret, and refused for a token of
+    /// another client.
+    fn proven_client(&self, rules: &Bearer) -> Option<&str> {
+        let is_proven = rules.method == BearerMethod::Userinfo
+            && matches!(self.settings.protocol, Protocol::OAuth2(OAuth2 { appsecret_proof: true, .. }));
+        is_proven.then_some(self.settings.client_id.as_str())
     }
 
     /// A JWT says whose it is; an endpoint may, and then it has to fit.

@@ -61,7 +61,8 @@ impl Provider {
 /// Whether a JWT whose header does not say what it is, is an ID token. Providers that say it in a claim of their own are believed; otherwise
 /// only ID tokens have some claims and only access tokens others. One that has neither is an ID token when it is for a client.
 fn is_id_token(claims: &Map<String, Value>, client_id: &str, rules: &Bearer) -> bool {
-    let is = |name: &str, value: &str| claims.get(name).is_some_and(|found| found == value);
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let is = |name: &str, value: &str| text(name).is_some_and(|found| found.eq_ignore_ascii_case(value));
     let has = |names: &[&str]| names.iter().any(|name| claims.contains_key(*name));
     if is("typ", "ID") || is("token_use", "id") {
         return true;

@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc};
 pub use self::claims::Nameless;
 use self::claims::Said;
 use super::{
-    AnswerError, BearerMethod, IntrospectionProtocol, Provider, Unavailable,
+    BearerMethod, IntrospectionProtocol, Provider, Unavailable, UserinfoError,
     error::{ErrorCode, TokenError},
     http::HttpError,
     issuer,
@@ -103,7 +103,7 @@ pub enum BearerError {
     /// The endpoint that has to be asked gave no usable answer.
     #[error("the {endpoint} endpoint gave no usable answer")]
     Endpoint {
-        /// `introspection` or `userinfo`.
+        /// `introspection`, `token` (where that is asked instead) or `userinfo`.
         endpoint: &'static str,
         /// What came of it.
         #[source]
@@ -112,11 +112,11 @@ pub enum BearerError {
     /// The endpoint answers with something else than it should.
     #[error("the {endpoint} endpoint gave no usable answer")]
     Answer {
-        /// `introspection` or `userinfo`.
+        /// `introspection`, `token` (where that is asked instead) or `userinfo`.
         endpoint: &'static str,
         /// What.
         #[source]
-        error: AnswerError,
+        error: BearerAnswerError,
     },
     /// There is no such endpoint.
     #[error("the provider has no {0} endpoint, but it is configured to be asked")]
@@ -124,9 +124,29 @@ pub enum BearerError {
     /// We cannot authenticate.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// The provider does not know us, or not like this: `invalid_client`.
+    /// The provider does not know us, or not like this: `invalid_client`, or `HTTP-401` where it gives no code.
     #[error("the provider refuses this gateway as a client (`{0}`)")]
     Misconfigured(ErrorCode),
+}
+
+/// What is wrong with an answer about a token, so that it says neither that the token is good nor that it is not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BearerAnswerError {
+    /// Not a JSON object with unique names; a signed answer (RFC 9701) is none either.
+    #[error("it answers with something that is not a JSON object")]
+    NotJson,
+    /// A member that everything depends on is not there, or cannot be used.
+    #[error("its answer has no usable `{0}`")]
+    Member(Box<str>),
+    /// A refusal that is about neither the token nor us.
+    #[error("it does not answer (`{0}`)")]
+    Refused(ErrorCode),
+    /// What should complete the token is about somebody else.
+    #[error("its answer is about another `sub` than the token")]
+    Subject,
+    /// As at a sign-in.
+    #[error(transparent)]
+    Userinfo(#[from] UserinfoError),
 }
 
 /// What is wrong with a token. Where both sides are no secret, it holds both.

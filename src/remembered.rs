@@ -1,20 +1,23 @@
-//! Ids that are remembered until they no longer matter: sessions that were ended early, logins whose answer has been used.
+//! Ids that are remembered until they no longer matter: sessions that were ended early, logins whose answer and proofs that have been used.
 //!
-//! Bounded: when it is full, the entry that would have gone first goes, which is said once. Per replica, lost at a restart.
+//! Bounded: when a list is full, either the entry that would have gone first goes or the new one is refused, which is said once. Per replica,
+//! lost at a restart.
 
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{
-        PoisonError, RwLock,
+        PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
-use super::seal::Id;
 use crate::clock::UnixTime;
 
+/// Random, or a hash.
+type Id = [u8; 16];
+
 /// A bounded set of ids, each with the time after which nobody will ask for it.
-pub(super) struct Remembered {
+pub(crate) struct Remembered {
     /// For the warning: what is remembered here.
     what: &'static str,
     limit: usize,
@@ -24,6 +27,10 @@ pub(super) struct Remembered {
     has_warned: AtomicBool,
 }
 
+/// There is no room, and nothing has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
 #[derive(Default)]
 struct Entries {
     ids: HashSet<Id>,
@@ -31,48 +38,73 @@ struct Entries {
 }
 
 impl Remembered {
-    pub(super) fn new(what: &'static str, limit: usize) -> Self {
+    pub(crate) fn new(what: &'static str, limit: usize) -> Self {
         Self { what, limit, entries: RwLock::default(), count: AtomicUsize::new(0), has_warned: AtomicBool::new(false) }
     }
 
     /// Whether `id` is remembered. An id may still be remembered for a while after its end.
-    pub(super) fn holds(&self, id: &Id) -> bool {
+    pub(crate) fn holds(&self, id: &Id) -> bool {
         // Nothing can panic while the lock is held, so a poisoned one is as good as any.
         self.count.load(Ordering::Acquire) > 0
             && self.entries.read().unwrap_or_else(PoisonError::into_inner).ids.contains(id)
     }
 
-    /// Remembers `id` until `end`; whether it is new. Of many threads that add the same id, one is told that it is.
-    pub(super) fn add(&self, id: Id, end: UnixTime, now: UnixTime) -> bool {
+    /// Remembers `id` until `end`; whether it is new. Of many threads that add the same id, one is told that it is. When the list is full, the
+    /// entry that ends soonest is given up.
+    pub(crate) fn add(&self, id: Id, end: UnixTime, now: UnixTime) -> bool {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if entries.ids.contains(&id) {
             return false;
         }
-        while entries.by_end.first().is_some_and(|(end, _)| *end <= now) {
-            entries.forget_first();
-        }
+        entries.forget_ended(now);
         let mut is_full = false;
         while !entries.ids.is_empty() && entries.ids.len() >= self.limit {
             entries.forget_first();
             is_full = true;
         }
+        self.insert(entries, id, end);
+        if is_full {
+            self.warn("its oldest entries are given up");
+        }
+        true
+    }
+
+    /// The same, but what is remembered stays: a new id is refused when there is no room for it.
+    pub(crate) fn add_if_room(&self, id: Id, end: UnixTime, now: UnixTime) -> Result<bool, Full> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.ids.contains(&id) {
+            return Ok(false);
+        }
+        entries.forget_ended(now);
+        if entries.ids.len() >= self.limit {
+            drop(entries);
+            self.warn("what is new is refused");
+            return Err(Full);
+        }
+        self.insert(entries, id, end);
+        Ok(true)
+    }
+
+    fn insert(&self, mut entries: RwLockWriteGuard<'_, Entries>, id: Id, end: UnixTime) {
         entries.ids.insert(id);
         entries.by_end.insert((end, id));
         self.count.store(entries.ids.len(), Ordering::Release);
-        drop(entries);
+    }
 
-        if is_full && !self.has_warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                list.limit = self.limit,
-                "The list of {} is full: its oldest entries are given up",
-                self.what
-            );
+    fn warn(&self, what_follows: &str) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(list.limit = self.limit, "The list of {} is full: {what_follows}", self.what);
         }
-        true
     }
 }
 
 impl Entries {
+    fn forget_ended(&mut self, now: UnixTime) {
+        while self.by_end.first().is_some_and(|(end, _)| *end <= now) {
+            self.forget_first();
+        }
+    }
+
     fn forget_first(&mut self) {
         if let Some((_, id)) = self.by_end.pop_first() {
             self.ids.remove(&id);
@@ -125,6 +157,18 @@ mod tests {
         list.add([1; 16], UnixTime(1_010), NOW);
         list.add([2; 16], UnixTime(1_500), NOW);
         list.add([3; 16], UnixTime(1_400), UnixTime(1_010));
+        assert_eq!([1, 2, 3].map(|id| list.holds(&[id; 16])), [false, true, true]);
+    }
+
+    #[test]
+    fn when_full_a_new_id_may_be_refused_instead() {
+        let list = Remembered::new("test ids", 2);
+        assert_eq!(list.add_if_room([1; 16], UnixTime(1_010), NOW), Ok(true));
+        assert_eq!(list.add_if_room([2; 16], UnixTime(1_020), NOW), Ok(true));
+        assert_eq!(list.add_if_room([3; 16], UnixTime(1_030), NOW), Err(Full));
+        assert_eq!(list.add_if_room([1; 16], UnixTime(1_010), NOW), Ok(false), "still remembered");
+        assert_eq!(list.add_if_room([3; 16], UnixTime(1_030), UnixTime(1_009)), Err(Full), "nothing has ended");
+        assert_eq!(list.add_if_room([3; 16], UnixTime(1_030), UnixTime(1_010)), Ok(true), "the first has");
         assert_eq!([1, 2, 3].map(|id| list.holds(&[id; 16])), [false, true, true]);
     }
 
