@@ -1,10 +1,6 @@
 // Programs with access tokens: a certified provider issues them, openid-client and Authlib get them and call, and the gateway tells whose they are.
 
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { sessionCookie, values } from './support/browser.mjs';
@@ -12,7 +8,7 @@ import { gatewayAddress } from './support/gateway.mjs';
 import { NAVIGATION, ask } from './support/http.mjs';
 import { until } from './support/processes.mjs';
 import { startProvider } from './support/provider.mjs';
-import { callByAuthlib, issueTokens, resourceMetadata, startProgram, startService } from './support/tokens.mjs';
+import { assertLetIn, assertRefused, callByAuthlib, issueTokens, resourceMetadata, startProgram, startService } from './support/tokens.mjs';
 import { startWorld } from './support/world.mjs';
 
 /** How long the answer about a black box is believed. Times are whole seconds, so it is one less at times. */
@@ -62,22 +58,6 @@ async function startTokenWorld(toml, formats, options = {}) {
       toml.replaceAll('[[routes]]', `[[routes]]\nupstream = "${application}"`).replaceAll('"API"', `"${address.publicUrl}/api"`),
     ...options,
   });
-}
-
-/** That the answer lets nobody in: its status, and the challenge that says why, as RFC 6750 §3 and RFC 9457 have it. */
-function assertRefused(answer, status, error, hint = '') {
-  assert.equal(answer.status, status, `${hint} ${answer.status} ${answer.body}`);
-  assert.match(`${answer.type}`, /^application\/problem\+json/, hint);
-  const told = answer.challenges.filter((challenge) => challenge.parameters.error);
-  assert.deepEqual([...new Set(told.map(({ parameters }) => parameters.error))], [error], `${hint} ${JSON.stringify(answer.challenges)}`);
-  return told[0].parameters;
-}
-
-/** That the application was asked, by `user`, and was shown no token. */
-function assertLetIn(answer, user) {
-  assert.equal(answer.status, 200, `${JSON.stringify(answer.challenges)} ${answer.body}`);
-  assert.deepEqual(values(answer.received, 'x-user'), [user]);
-  assert.deepEqual([...values(answer.received, 'authorization'), ...values(answer.received, 'dpop')], [], 'the token is not forwarded');
 }
 
 describe('a program with a token', () => {
@@ -220,7 +200,7 @@ describe('a program with a token', () => {
   });
 
   describe('that is bound to a key (DPoP)', () => {
-    for (const [path, alg] of [['/api', 'ES256'], ['/admin', 'Ed25519'], ['/records', 'ES256']]) {
+    for (const [path, alg] of [['/api', 'ES256'], ['/admin', 'EdDSA'], ['/records', 'ES256']]) {
       test(`counts with a proof at ${path}, by ${alg}`, async () => {
         const dpop = await program.newKey(alg);
         const tokens = await program.signIn('alice', { resource: at(path), dpop });
@@ -268,7 +248,7 @@ describe('a program with a token', () => {
       assert.equal((await ask(at('/api/one?json'), { headers: proof })).status, 200, 'the query is not part of it');
       const replayed = await ask(at('/api/one?json'), { headers: proof });
       assert.equal(replayed.status, 401);
-      assert.match(replayed.headers['www-authenticate'], /error="invalid_/);
+      assert.match(replayed.headers['www-authenticate'], /error="invalid_dpop_proof"/);
     });
 
     test('a token that is bound to none does not become better by a proof', async () => {
@@ -280,7 +260,7 @@ describe('a program with a token', () => {
     function assertProofRefused(answer, hint) {
       assert.equal(answer.status, 401, `${hint}: ${answer.body}`);
       const [told] = answer.challenges.filter(({ scheme, parameters }) => scheme === 'dpop' && parameters.error);
-      assert.match(`${told?.parameters.error}`, /^(invalid_token|invalid_dpop_proof)$/, `${hint}: ${JSON.stringify(answer.challenges)}`);
+      assert.equal(told?.parameters.error, 'invalid_dpop_proof', `${hint}: ${JSON.stringify(answer.challenges)}`);
     }
   });
 
@@ -320,7 +300,8 @@ describe('a program with a token', () => {
       assert.deepEqual(values(received, 'authorization'), []);
       for (const placed of ['uri', 'body']) {
         const refused = await callByAuthlib({ ...wanted, placed });
-        assert.ok([400, 401].includes(refused.status), `${placed}: ${refused.status}`);
+        assert.equal(refused.status, 401, placed);
+        assert.doesNotMatch(refused.authenticate, /error=/, `${placed}: as if there were none`);
       }
       const { status, authenticate } = await callByAuthlib({ ...wanted, scope: 'write' });
       assert.equal(status, 403);
@@ -356,8 +337,8 @@ describe('a program with a token', () => {
       for (const [path, status] of [['/', 302], ['/either', 302], ['/api', 401], ['/records', 401]]) {
         const answer = await ask(at(path), { headers: NAVIGATION });
         assert.equal(answer.status, status, path);
-        assert.equal(answer.headers.location?.startsWith(world.provider.issuer), status === 302 ? true : undefined, path);
-        if (status === 401) assert.match(answer.headers['www-authenticate'], /^Bearer\b/, path);
+        if (status === 302) assert.match(answer.headers.location, /^\/_auth\/login\?/, path);
+        else assert.match(answer.headers['www-authenticate'], /^Bearer\b/, path);
       }
     });
 
@@ -484,72 +465,8 @@ describe('tokens of another issuer, where nobody signs in', () => {
     for (const path of ['/', '/api']) {
       const answer = await ask(world.publicUrl + path, { headers: NAVIGATION });
       assert.equal(answer.status, 302, path);
-      assert.ok(answer.headers.location.startsWith(world.provider.issuer), answer.headers.location);
+      const login = await ask(new URL(answer.headers.location, world.publicUrl).href, { headers: NAVIGATION });
+      assert.equal(new URL(login.headers.location).origin, world.provider.issuer, path);
     }
   });
-});
-
-describe('tokens that are encrypted for the gateway', () => {
-  const RSA = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const EC = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const STRANGER = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  const SIGNED = { alg: 'ES256' };
-  /** How the provider encrypts tokens for each path. */
-  const ENCRYPTIONS = [
-    ['/stranger', { key: STRANGER.publicKey, alg: 'RSA-OAEP-256', enc: 'A256GCM' }],
-    ['/rsa', { key: RSA.publicKey, alg: 'RSA-OAEP-256', enc: 'A256GCM' }],
-    ['/rsa-sha1', { key: RSA.publicKey, alg: 'RSA-OAEP', enc: 'A128CBC-HS256' }],
-    ['/ec', { key: EC.publicKey, alg: 'ECDH-ES', enc: 'A128GCM' }],
-    ['/ec-wrapped', { key: EC.publicKey, alg: 'ECDH-ES+A256KW', enc: 'A256CBC-HS512' }],
-  ];
-  let folder;
-  let world;
-  let program;
-  before(async () => {
-    folder = mkdtempSync(path.join(tmpdir(), 'doorward-e2e-'));
-    const keys = path.join(folder, 'keys.pem');
-    writeFileSync(keys, [RSA, EC].map(({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' })).join(''), { mode: 0o600 });
-    const address = await gatewayAddress();
-    const encrypted = ENCRYPTIONS.map(([at, encrypt]) => [address.publicUrl + at, { format: 'jwt', jwt: { sign: SIGNED, encrypt } }]);
-    world = await startWorld({
-      address,
-      provider: { configure: (settings) => issueTokens(settings, Object.fromEntries(encrypted)) },
-      configuration: (upstream) => `
-        [[routes]]
-        upstream = "${upstream}"
-        ${ENCRYPTIONS.map(([at]) => `[[routes]]\npath = "${at}"\nupstream = "${upstream}"\ncredentials = "bearer"`).join('\n')}
-
-        [providers.test]
-        decryption_key_file = "${keys}"
-      `,
-    });
-    program = await startProgram(world.provider.issuer);
-  });
-  after(async () => {
-    await world?.stop();
-    rmSync(folder, { recursive: true });
-  });
-
-  for (const [at, { alg, enc }] of ENCRYPTIONS) {
-    test(`with ${alg} and ${enc} ${at === '/stranger' ? 'for somebody else do not count' : 'count, and not when a bit of them is another'}`, async () => {
-      const resource = world.publicUrl + at;
-      const { access_token } = await program.signIn('alice', { resource });
-      const parts = access_token.split('.');
-      assert.equal(parts.length, 5);
-      const answer = await program.call(resource, access_token);
-      if (at === '/stranger') return assertRefused(answer, 401, 'invalid_token');
-      assertLetIn(answer, 'alice');
-      for (const part of [1, 2, 3, 4].filter((part) => parts[part])) {
-        const changed = parts.with(part, flipped(parts[part])).join('.');
-        assertRefused(await program.call(resource, changed), 401, 'invalid_token', `part ${part}`);
-      }
-    });
-  }
-
-  /** `text` in base64url with one bit of its first byte turned over. */
-  function flipped(text) {
-    const bytes = Buffer.from(text, 'base64url');
-    bytes[0] ^= 1;
-    return bytes.toString('base64url');
-  }
 });

@@ -1,5 +1,6 @@
 // Programs that bring a token, by software nobody here wrote: openid-client (npm) and Authlib (PyPI), and what the provider has to know of them.
 
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
@@ -19,6 +20,7 @@ import {
   discovery,
   fetchProtectedResource,
   getDPoPHandle,
+  modifyAssertion,
   randomDPoPKeyPair,
   randomNonce,
   randomPKCECodeVerifier,
@@ -27,7 +29,7 @@ import {
   tokenRevocation,
 } from 'openid-client';
 
-import { callbackFrom } from './browser.mjs';
+import { callbackFrom, values } from './browser.mjs';
 
 const PYTHON = process.env.E2E_PYTHON ?? path.resolve(import.meta.dirname, '../.venv/bin/python');
 
@@ -87,7 +89,9 @@ class Program {
 
   /** A key of its own that tokens are bound to (RFC 9449). */
   async newKey(alg = 'ES256') {
-    return getDPoPHandle(this.config, await randomDPoPKeyPair(alg));
+    // openid-client has the new name of that algorithm (RFC 9864), which the gateway's challenge does not offer
+    const named = alg === 'EdDSA' ? { [modifyAssertion]: (header) => (header.alg = alg) } : {};
+    return getDPoPHandle(this.config, await randomDPoPKeyPair(alg === 'EdDSA' ? 'Ed25519' : alg), named);
   }
 
   /** Signs `login` in with PKCE and returns the provider's answer, whose access token is for `resource` with `scope`. */
@@ -172,4 +176,20 @@ export async function callByAuthlib({ issuer, resource, scope, url, placed = 'he
   const running = promisify(execFile)(PYTHON, [script], { env: { PATH: process.env.PATH, AUTHLIB_INSECURE_TRANSPORT: '1' }, timeout: 30_000 });
   running.child.stdin.end(wanted);
   return JSON.parse((await running).stdout);
+}
+
+/** That the answer lets nobody in: its status, and the challenge that says why, as RFC 6750 §3 and RFC 9457 have it. */
+export function assertRefused(answer, status, error, hint = '') {
+  assert.equal(answer.status, status, `${hint} ${answer.status} ${answer.body}`);
+  assert.match(`${answer.type}`, /^application\/problem\+json/, hint);
+  const told = answer.challenges.filter((challenge) => challenge.parameters.error);
+  assert.deepEqual([...new Set(told.map(({ parameters }) => parameters.error))], [error], `${hint} ${JSON.stringify(answer.challenges)}`);
+  return told[0].parameters;
+}
+
+/** That the application was asked, by `user`, and was shown no token. */
+export function assertLetIn(answer, user) {
+  assert.equal(answer.status, 200, `${JSON.stringify(answer.challenges)} ${answer.body}`);
+  assert.deepEqual(values(answer.received, 'x-user'), [user]);
+  assert.deepEqual([...values(answer.received, 'authorization'), ...values(answer.received, 'dpop')], [], 'the token is not forwarded');
 }
