@@ -54,9 +54,11 @@ impl Said {
         self.claims.get(name).and_then(Value::as_str)
     }
 
-    /// The client it was issued to (RFC 9068 §2.2, and what providers have instead).
+    /// The client it was issued to (RFC 9068 §2.2, and what providers have instead): of an ID token the one that it is for.
     fn client(&self) -> Option<&str> {
-        ["client_id", "azp", "cid", "appid"].into_iter().find_map(|name| self.text(name))
+        let names = ["client_id", "azp", "cid", "appid"];
+        let named = names.into_iter().find_map(|name| self.text(name));
+        named.or_else(|| self.text("aud").filter(|_| self.is_id_token))
     }
 
     /// The times that it is good between; its end, where it has one.

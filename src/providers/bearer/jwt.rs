@@ -73,7 +73,7 @@ fn is_id_token(claims: &Map<String, Value>, client_id: &str, rules: &Bearer) -> 
     if has(&["nonce", "at_hash", "c_hash", "s_hash"]) {
         return true;
     }
-    if has(&["scope", "scp", "client_id", "cid", "appid", "gty"]) {
+    if has(&["scope", "scp", "client_id", "cid", "appid", "azpacr", "gty"]) {
         return false;
     }
     let is_client = |audience: &Value| {
