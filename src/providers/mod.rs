@@ -28,6 +28,7 @@ mod relying_party;
 // whether that can be believed
 mod id_token;
 mod issuer;
+mod jwe;
 mod jws;
 mod keys;
 // what it says about a token that a program brings
@@ -64,6 +65,7 @@ pub use error::{
 };
 pub use http::HttpError;
 pub use id_token::IdTokenError;
+pub use jwe::{DecryptionKey, JweError, MAX_DECRYPTION_KEYS};
 pub use jws::JwsError;
 pub use keys::KeyError;
 pub use provider::{AuthorizationRequest, Probe, Provider, SignedIn};

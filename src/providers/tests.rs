@@ -15,6 +15,7 @@ use super::{
 use crate::{policy::EMAIL_DOMAIN, secret::Secret};
 
 mod client_auth;
+mod encrypted;
 mod endpoints;
 mod groups;
 mod oauth2;

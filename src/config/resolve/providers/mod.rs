@@ -2,6 +2,7 @@
 
 mod client;
 mod collisions;
+mod decryption;
 mod groups;
 mod people;
 mod place;
@@ -78,6 +79,7 @@ fn provider(
     let place = place::resolve(raw, table);
     let client = client::resolve(raw, table);
     let is_oauth2 = place.as_ref().is_some_and(|place| place.protocol != Protocol::Oidc);
+    let decryption_keys = decryption::resolve(raw, is_oauth2, table);
     let request = request::resolve(raw, is_oauth2, origin, table);
     let people = people::resolve(raw, is_oauth2, request.as_ref(), needed, table);
     let display_name = table.required(&mut raw.display_name, "display_name");
@@ -111,6 +113,7 @@ fn provider(
         client_secret: secret,
         client_auth: auth,
         client_key: key,
+        decryption_keys,
         scopes,
         authorization_parameters,
         response_mode,
