@@ -244,12 +244,6 @@ impl Provider {
         self.settings.bearer.as_ref().is_some_and(super::Bearer::takes_black_boxes)
     }
 
-    /// Whether it can open encrypted tokens.
-    #[must_use]
-    pub fn decrypts(&self) -> bool {
-        false
-    }
-
     /// The issuers that its tokens are of: one, or with tenants that of each.
     pub fn issuers(&self) -> impl Iterator<Item = String> {
         issuer::all(&self.settings).into_iter()
