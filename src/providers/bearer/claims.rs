@@ -229,7 +229,9 @@ impl Provider {
         if let Err(error) = wanted.check_required(alone) {
             return Ok(Err(error.into()));
         }
-        let asks = rules.userinfo_fallback && !subject.is_empty() && !wanted.missing(alone).is_empty();
+        // An ID token opens no endpoint.
+        let may_ask = rules.userinfo_fallback && !said.is_id_token && !subject.is_empty();
+        let asks = may_ask && !wanted.missing(alone).is_empty();
         let more = if asks {
             let metadata = self.metadata.get().await?;
             Some(userinfo::add(&self.client, &self.keys, &metadata, token, subject, now).await?)
