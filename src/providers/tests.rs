@@ -19,6 +19,7 @@ mod bearer_introspection;
 mod bearer_jwt;
 mod bearer_userinfo;
 mod client_auth;
+mod encrypted;
 mod endpoints;
 mod groups;
 mod oauth2;

@@ -9,6 +9,7 @@ use crate::{
         Bearer, Provider,
         error::TokenError,
         json::Object,
+        jwe,
         jws::{TokenKind, Unverified},
         keys::{self, VerifyError},
     },
@@ -39,6 +40,9 @@ pub(super) fn shape(token: &str) -> Shape {
 impl Provider {
     /// What `token` claims, once a key of this provider has vouched for it and it is of a kind that counts.
     pub(super) async fn verified(&self, token: &Secret<String>, rules: &Bearer) -> Result<Said, BearerError> {
+        let opened = jwe::opened(token, &self.settings.decryption_keys);
+        let opened = opened.map_err(|error| BearerRefusal::Token(TokenError::from(error)))?;
+        let token = opened.as_ref().unwrap_or(token);
         let token = Unverified::parse(token.expose(), TokenKind::AccessToken, &self.settings.algorithms)
             .map_err(|error| BearerRefusal::Token(TokenError::from(error)))?;
         let verified = keys::verify(&token, &self.keys).await.map_err(|error| match error {
@@ -73,7 +77,7 @@ fn is_id_token(claims: &Map<String, Value>, client_id: &str, rules: &Bearer) -> 
     if has(&["nonce", "at_hash", "c_hash", "s_hash"]) {
         return true;
     }
-    if has(&["scope", "scp", "client_id", "cid", "appid", "gty"]) {
+    if has(&["scope", "scp", "client_id", "cid", "appid", "azpacr", "gty"]) {
         return false;
     }
     let is_client = |audience: &Value| {

@@ -244,12 +244,6 @@ impl Provider {
         self.settings.bearer.as_ref().is_some_and(super::Bearer::takes_black_boxes)
     }
 
-    /// Whether it can open encrypted tokens.
-    #[must_use]
-    pub fn decrypts(&self) -> bool {
-        false
-    }
-
     /// The issuers that its tokens are of: one, or with tenants that of each.
     pub fn issuers(&self) -> impl Iterator<Item = String> {
         issuer::all(&self.settings).into_iter()
@@ -268,9 +262,13 @@ impl Provider {
     pub async fn vouch(&self, token: &Secret<String>) -> Result<Vouched, BearerError> {
         let rules = self.settings.bearer.as_ref().ok_or(BearerRefusal::BlackBox)?;
         let now = self.clock.now();
-        let is_black_box = Shape::of(token.expose()) == Shape::BlackBox;
+        let is_readable = match Shape::of(token.expose()) {
+            Shape::Jwt(iss) => iss.is_some() || !rules.takes_black_boxes(),
+            Shape::Encrypted(_) => self.decrypts() || !rules.takes_black_boxes(),
+            Shape::BlackBox => false,
+        };
         let said = match (rules.method, rules.introspection) {
-            (BearerMethod::Jwt | BearerMethod::Auto, _) if !is_black_box => self.verified(token, rules).await?,
+            (BearerMethod::Jwt | BearerMethod::Auto, _) if is_readable => self.verified(token, rules).await?,
             (BearerMethod::Jwt, _) | (BearerMethod::Auto, None) => return Err(BearerRefusal::BlackBox.into()),
             (BearerMethod::Introspection | BearerMethod::Auto, protocol) => {
                 let protocol = protocol.unwrap_or(IntrospectionProtocol::Standard);
