@@ -320,7 +320,8 @@ async fn each_kind_of_token_has_its_witness() {
         (M::Auto, None, &opaque, None),
         (M::Auto, None, &jwt, Some("s-1")),
         (M::Auto, standard, &foreign, None), // what looks like a JWT is one
-        (M::Auto, standard, &encrypted, None),
+        (M::Auto, None, &encrypted, None),
+        (M::Auto, standard, &encrypted, Some("introspected")), // nobody else can read it
         (M::Auto, standard, &jwt, Some("s-1")),
         (M::Auto, standard, &opaque, Some("introspected")),
         (M::Introspection, standard, &jwt, Some("introspected")),
