@@ -75,6 +75,8 @@ pub struct Probe {
     pub usable_keys: Option<usize>,
     /// There is a userinfo endpoint.
     pub userinfo: bool,
+    /// Tokens that programs bring can be checked: nothing that has to be asked about them is missing.
+    pub tokens: bool,
     /// There is an end-session endpoint: logout ends the session there too.
     pub end_session: bool,
     /// Callbacks say who sent them (RFC 9207).
@@ -385,6 +387,7 @@ impl Provider {
         Ok(Probe {
             usable_keys,
             userinfo: metadata.userinfo_endpoint.is_some(),
+            tokens: self.can_vouch(&metadata),
             end_session: self.logout_url("https://localhost/", None, None).is_some(),
             callbacks_have_issuer: metadata.callbacks_have_issuer,
         })

@@ -19,6 +19,7 @@ use super::{
     error::{ErrorCode, TokenError},
     http::HttpError,
     issuer,
+    metadata::Metadata,
     signing::SigningError,
 };
 use crate::{
@@ -247,6 +248,18 @@ impl Provider {
     /// The issuers that its tokens are of: one, or with tenants that of each.
     pub fn issuers(&self) -> impl Iterator<Item = String> {
         issuer::all(&self.settings).into_iter()
+    }
+
+    /// Whether it has what has to be asked about tokens.
+    pub(super) fn can_vouch(&self, metadata: &Metadata) -> bool {
+        let Some(rules) = &self.settings.bearer else { return false };
+        match (rules.method, rules.introspection) {
+            (BearerMethod::Userinfo, _) => metadata.userinfo_endpoint.is_some(),
+            (_, Some(IntrospectionProtocol::Standard | IntrospectionProtocol::Tokeninfo)) => {
+                metadata.introspection_endpoint.is_some()
+            }
+            (_, Some(IntrospectionProtocol::ValidateBearer) | None) => true,
+        }
     }
 
     /// Whether tokens of this provider count anywhere.
