@@ -1,16 +1,20 @@
-//! What a token shows of itself, and the reading of a JWS: they agree about what is one.
+//! The token in `Authorization`; what a token shows of itself, and the reading of a JWS: they agree about what is one.
 //!
 //! An input that begins with `+` is the parts of a token, one a line, before they are base64url. Any other is the token itself.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use doorward::{
     providers::{ProofJwt, Shape},
-    tokens::dpop::ALGORITHMS,
+    tokens::{dpop::ALGORITHMS, presented},
 };
 use jsonwebtoken::Algorithm;
 
 /// What becomes of `input`: the word that the name of a corpus file begins with.
 pub(crate) fn run(input: &[u8]) -> &'static str {
+    if let Ok(Some(presented)) = presented::read(input) {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+        assert!(!presented.token.is_empty() && presented.token.bytes().all(fits), "one token and nothing else");
+    }
     match input {
         [b'+', parts @ ..] => {
             let parts: Vec<String> = parts.split(|byte| *byte == b'\n').map(|part| BASE64URL.encode(part)).collect();
