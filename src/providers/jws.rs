@@ -132,7 +132,7 @@ fn read_header(encoded: &str, kind: TokenKind, accepted: &[Algorithm]) -> Result
 
     let name = header.get("alg").and_then(Value::as_str).ok_or(JwsError::Header)?;
     // Asymmetric ones only, even if somebody listed others (RFC 8725 §2.1): a public key is nobody's secret.
-    let algorithm = name.parse().ok().filter(|algorithm| is_asymmetric(*algorithm) && accepted.contains(algorithm));
+    let algorithm = named(name).filter(|algorithm| is_asymmetric(*algorithm) && accepted.contains(algorithm));
     let algorithm = algorithm.ok_or_else(|| JwsError::Algorithm(printable(name)))?;
 
     // RFC 7515 §4.1.11: what is critical has to be understood, and none is. RFC 7797 and JWE members have no place here.
@@ -158,6 +158,14 @@ fn read_header(encoded: &str, kind: TokenKind, accepted: &[Algorithm]) -> Result
     Ok(Header { algorithm, kid, is_access_token, jwk })
 }
 
+/// The algorithm called `name`. Ed25519 has two names: `EdDSA`, which does not say the curve, and since RFC 9864 its own.
+pub(super) fn named(name: &str) -> Option<Algorithm> {
+    match name {
+        "Ed25519" => Some(Algorithm::EdDSA),
+        name => name.parse().ok(),
+    }
+}
+
 /// RFC 9068 §4: `application/` may be left out (RFC 7515 §4.1.9).
 pub(super) fn is_access_token(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
@@ -180,7 +188,7 @@ mod tests {
     use super::*;
     use crate::providers::testing::{Signer, token_with};
 
-    const RS: &[Algorithm] = &[Algorithm::RS256, Algorithm::ES256];
+    const RS: &[Algorithm] = &[Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
 
     fn error(token: &str) -> JwsError {
         Unverified::parse(token, TokenKind::Jwt, RS).unwrap_err()
@@ -247,6 +255,8 @@ mod tests {
             json!({"alg": "RS256"}),
             json!({"alg": "RS256", "typ": "jwt", "kid": "a/b@c="}),
             json!({"alg": "ES256", "typ": "JWT", "kid": "../../dev/null"}),
+            json!({"alg": "EdDSA"}),
+            json!({"alg": "Ed25519"}),
             json!({"alg": "RS256", "jku": "https://evil/", "x5u": "https://evil/", "x5c": ["AAAA"], "jwk": {"kty": "RSA"}}),
         ] {
             let token = token_with(&header, &json!({}), "c2ln");

@@ -17,7 +17,7 @@ use super::{
     certificate,
     error::{FetchError, TokenError, printable},
     http::Http,
-    jws::{TokenKind, Unverified, Verified},
+    jws::{self, TokenKind, Unverified, Verified},
     metadata::Discovery,
 };
 use crate::identity::short_hash;
@@ -176,8 +176,8 @@ impl KeySet {
 
 impl Key {
     fn fits(&self, algorithm: Algorithm) -> bool {
-        let Some((kind, name)) = asymmetric(algorithm) else { return false };
-        self.kind == kind && self.algorithm.as_deref().is_none_or(|only| only == name)
+        let kind = asymmetric(algorithm).map(|(kind, _)| kind);
+        Some(self.kind) == kind && self.algorithm.as_deref().is_none_or(|only| jws::named(only) == Some(algorithm))
     }
 }
 

@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// The algorithms whose proofs are accepted, by the names that metadata (RFC 9728 §2) and challenges (RFC 9449 §7.1) list.
-pub const ALGORITHMS: &[&str] = &["ES256", "ES384", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
+pub const ALGORITHMS: &[&str] =
+    &["ES256", "ES384", "EdDSA", "Ed25519", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 
 /// The largest proof that is looked at, in bytes: one with an RSA key of 8192 bits has less than 4 KiB.
 const MAX_PROOF: usize = 8 * 1024;

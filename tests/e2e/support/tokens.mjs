@@ -89,7 +89,7 @@ class Program {
 
   /** A key of its own that tokens are bound to (RFC 9449). */
   async newKey(alg = 'ES256') {
-    // openid-client has the new name of that algorithm (RFC 9864), which the gateway's challenge does not offer
+    // openid-client has the new name of that algorithm (RFC 9864); others have the old one
     const named = alg === 'EdDSA' ? { [modifyAssertion]: (header) => (header.alg = alg) } : {};
     return getDPoPHandle(this.config, await randomDPoPKeyPair(alg === 'EdDSA' ? 'Ed25519' : alg), named);
   }
