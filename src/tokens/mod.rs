@@ -58,28 +58,38 @@ impl Realm {
     /// The provider that `token` is given to.
     async fn answerer(&self, token: &str) -> Result<&Arc<Provider>, TokenError> {
         match Shape::of(token) {
-            Shape::Jwt(Some(iss)) => {
-                for provider in &self.providers {
-                    if provider.issues_tokens_as(&iss).await? {
-                        return Ok(provider);
-                    }
-                }
-                Err(TokenError::UnknownIssuer)
-            }
+            Shape::Jwt(Some(iss)) => self.issuer(&iss, |_| true).await?.ok_or(TokenError::UnknownIssuer),
             // What does not say whose it is, is a black box, whatever it looks like.
-            Shape::Jwt(None) | Shape::BlackBox => {
-                self.providers.iter().find(|provider| provider.takes_black_boxes()).ok_or(TokenError::NobodyAnswers)
-            }
+            Shape::Jwt(None) | Shape::BlackBox => self.black_box().ok_or(TokenError::NobodyAnswers),
             Shape::Encrypted(iss) => {
-                for provider in self.providers.iter().filter(|provider| provider.decrypts()) {
-                    match &iss {
-                        Some(iss) if !provider.issues_tokens_as(iss).await? => {}
-                        Some(_) | None => return Ok(provider),
-                    }
-                }
-                self.providers.iter().find(|provider| provider.takes_black_boxes()).ok_or(TokenError::NobodyAnswers)
+                let reader = match &iss {
+                    Some(iss) => self.issuer(iss, Provider::decrypts).await?,
+                    None => self.providers.iter().find(|provider| provider.decrypts()),
+                };
+                reader.or(self.black_box()).ok_or(TokenError::NobodyAnswers)
             }
         }
+    }
+
+    fn black_box(&self) -> Option<&Arc<Provider>> {
+        self.providers.iter().find(|provider| provider.takes_black_boxes())
+    }
+
+    /// Whose tokens are by `iss`, among those that `can` read them. One that cannot be asked for its names keeps nobody else from answering.
+    async fn issuer(&self, iss: &str, can: fn(&Provider) -> bool) -> Result<Option<&Arc<Provider>>, Unavailable> {
+        let mut among = self.providers.iter().filter(|provider| can(provider));
+        if let Some(provider) = among.clone().find(|provider| provider.is_token_issuer(iss)) {
+            return Ok(Some(provider));
+        }
+        let mut unavailable = None;
+        for provider in among.by_ref() {
+            match provider.is_token_issuer_by_metadata(iss).await {
+                Ok(true) => return Ok(Some(provider)),
+                Ok(false) => {}
+                Err(error) => unavailable = Some(error),
+            }
+        }
+        unavailable.map_or(Ok(None), Err)
     }
 }
 

@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc};
 pub use self::claims::Nameless;
 use self::claims::Said;
 use super::{
-    BearerMethod, IntrospectionProtocol, Provider, Unavailable, UserinfoError,
+    Bearer, BearerMethod, IntrospectionProtocol, Provider, Unavailable, UserinfoError,
     error::{ErrorCode, TokenError},
     http::HttpError,
     issuer,
@@ -226,23 +226,28 @@ impl Shape {
 }
 
 impl Provider {
-    /// Whether tokens that say to be of `iss` are this provider's to answer for.
+    /// Whether tokens that say to be of `iss` are this provider's to answer for, by the names that it is configured with.
+    #[must_use]
+    pub fn is_token_issuer(&self, iss: &str) -> bool {
+        let named = |rules: &Bearer| {
+            issuer::is_named_by(&self.settings, iss) || issuer::is_one_of(&self.settings, &rules.issuers, iss)
+        };
+        self.settings.bearer.as_ref().is_some_and(named)
+    }
+
+    /// The same by the name that its metadata has for access tokens (AD FS).
     ///
     /// # Errors
-    /// Nothing is known of the provider yet, and it cannot be asked which names its tokens have.
-    pub async fn issues_tokens_as(&self, iss: &str) -> Result<bool, Unavailable> {
-        let Some(rules) = &self.settings.bearer else { return Ok(false) };
-        if issuer::is_named_by(&self.settings, iss) || issuer::is_one_of(&self.settings, &rules.issuers, iss) {
-            return Ok(true);
-        }
-        // Looked at last: most providers' tokens have the name that they are configured by.
-        Ok(self.metadata.get().await?.access_token_issuer.as_deref() == Some(iss))
+    /// Nothing is known of the provider yet, and it cannot be asked.
+    pub async fn is_token_issuer_by_metadata(&self, iss: &str) -> Result<bool, Unavailable> {
+        let metadata = self.metadata.get().await?;
+        Ok(self.takes_tokens() && metadata.access_token_issuer.as_deref() == Some(iss))
     }
 
     /// Whether it answers for tokens that do not say whose they are.
     #[must_use]
     pub fn takes_black_boxes(&self) -> bool {
-        self.settings.bearer.as_ref().is_some_and(super::Bearer::takes_black_boxes)
+        self.settings.bearer.as_ref().is_some_and(Bearer::takes_black_boxes)
     }
 
     /// The issuers that its tokens are of: one, or with tenants that of each.

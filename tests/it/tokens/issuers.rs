@@ -110,3 +110,24 @@ async fn nobody_signs_in_at_an_issuer_of_tokens() {
     assert_eq!(login.status, 302, "one way to sign in, no choice");
     assert!(login.header("location").starts_with(gate.provider.issuer()));
 }
+
+/// A provider that is down keeps nobody else from answering, and what could be of it is not called wrong.
+#[tokio::test]
+async fn one_that_is_down_keeps_nobody_from_answering() {
+    let (gate, other) = two_issuers(&[]).await;
+    gate.provider.faults().lasting(Endpoint::Discovery, Fault::text(StatusCode::BAD_GATEWAY, "text/plain", ""));
+    let theirs = token(&other, &json!({"iss": other.issuer(), "sub": "ada", "exp": gate::NOW.0 + 300}));
+    let more = [
+        ("upstream", "-"),
+        ("file", ROUTES),
+        ("providers.other.issuer", other.issuer()),
+        ("providers.other.login", "false"),
+        ("providers.other.bearer.insecure_any_audience", "true"),
+        ("providers.dev.insecure_shared_identifiers", "true"),
+        ("providers.other.insecure_shared_identifiers", "true"),
+    ];
+    let replica = gate.replica(&more).await;
+    assert_eq!(ask(&replica, "/any", &theirs).await.status, 200);
+    let strange = token(&other, &json!({"iss": "https://strange.example", "exp": gate::NOW.0 + 300}));
+    assert_eq!(ask(&replica, "/any", &strange).await.status, 503, "it may be the other name of the one that is down");
+}
