@@ -3,8 +3,8 @@
 //! Differences between providers are data. Every kind builds on `oidc`; a key that a kind does not name is `oidc`'s. The comment above
 //! a key there says why it is so, and is shown to whoever asks.
 //!
-//! `{tenant}` in a kind's table is replaced by the key `tenant`. Where that is one of the kind's `shared_tenants`, the issuer is each
-//! tenant's own: `{tenantid}` stands for it, and the metadata is found at the shared address.
+//! `{tenant}` in a kind's table is replaced by the key `tenant`. Where that is one of the kind's `shared_tenants`, the issuer (and what its
+//! tokens call it besides) is each tenant's own: `{tenantid}` stands for it, and the metadata is found at the shared address.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,8 +63,9 @@ pub(super) fn layer(written: &[&Layer], problems: &mut Vec<Problem>) -> Layer {
             None => BASE,
         };
         let tenant = given("tenant").and_then(|(_, tenant)| tenant.as_str()).and_then(Tenant::read);
-        for (key, (value, place)) in of(kind, name, tenant.as_ref(), &kinds) {
-            insert(&mut layer, &["providers".to_owned(), name.clone(), key], value, &place);
+        for (path, (value, place)) in of(kind, name, tenant.as_ref(), &kinds) {
+            let path = [&["providers".to_owned(), name.clone()], path.as_slice()].concat();
+            layer.insert(&path, value, Place::BuiltIn(place));
         }
     }
     layer
@@ -78,38 +79,23 @@ fn read() -> Result<Layer, Problem> {
     Ok(layer)
 }
 
-/// Key by key, so that each has its place.
-fn insert(layer: &mut Layer, path: &[String], value: Value, place: &str) {
-    match value {
-        Value::Dict(_, inner) => {
-            for (name, value) in inner {
-                insert(layer, &[path, &[name]].concat(), value, place);
-            }
-        }
-        value @ (Value::String(..)
-        | Value::Char(..)
-        | Value::Bool(..)
-        | Value::Num(..)
-        | Value::Empty(..)
-        | Value::Array(..)) => {
-            layer.insert(path, value, Place::BuiltIn(place.to_owned()));
-        }
-    }
-}
+/// What a provider is told: the path of each key, its value, and why.
+type Told = BTreeMap<Vec<String>, (Value, String)>;
 
-/// What a provider of this kind and name is told, and why.
-fn of(kind: &str, name: &str, tenant: Option<&Tenant>, kinds: &Layer) -> BTreeMap<String, (Value, String)> {
-    let mut of = BTreeMap::from([
-        ("kind".to_owned(), (Value::from(kind), "default".to_owned())),
-        ("display_name".to_owned(), (Value::from(capitalised(name)), "from its name".to_owned())),
+/// What a provider of this kind and name is told. Of a table within the kind's, each key counts by itself.
+fn of(kind: &str, name: &str, tenant: Option<&Tenant>, kinds: &Layer) -> Told {
+    let mut of = Told::from([
+        (vec!["kind".to_owned()], (Value::from(kind), "default".to_owned())),
+        (vec!["display_name".to_owned()], (Value::from(capitalised(name)), "from its name".to_owned())),
     ]);
-    let mut add = |kind: &str, why: String| {
-        let table = kinds.table([kind]).into_iter().flatten();
-        of.extend(table.map(|(key, value)| (key.clone(), (value.clone(), why.clone()))));
+    let mut add_kind = |kind: &str, why: &str| {
+        for (key, value) in kinds.table([kind]).into_iter().flatten() {
+            add(&mut of, vec![key.clone()], value, why);
+        }
     };
-    add(BASE, "default".to_owned());
+    add_kind(BASE, "default");
     if kind != BASE {
-        add(kind, format!("kind {kind}"));
+        add_kind(kind, &format!("kind {kind}"));
     }
     if let Some(Tenant(tenant)) = tenant {
         put_tenant(&mut of, tenant);
@@ -117,22 +103,56 @@ fn of(kind: &str, name: &str, tenant: Option<&Tenant>, kinds: &Layer) -> BTreeMa
     of
 }
 
-fn put_tenant(of: &mut BTreeMap<String, (Value, String)>, tenant: &str) {
-    let list = of.get("shared_tenants").and_then(|(value, _)| value.as_array()).unwrap_or_default();
-    let is_shared = list.iter().any(|shared| shared.as_str() == Some(tenant));
-    let replace = |value: &Value, with: &str| value.as_str().map(|text| Value::from(text.replace(TENANT, with)));
-    if is_shared && let Some((issuer, why)) = of.get("issuer").cloned() {
-        if let Some(metadata) = issuer.as_str().map(|issuer| format!("{issuer}/.well-known/openid-configuration")) {
-            of.insert("discovery_url".to_owned(), (Value::from(metadata), why.clone()));
+/// Key by key, so that each has its place.
+fn add(of: &mut Told, path: Vec<String>, value: &Value, why: &str) {
+    match value {
+        Value::Dict(_, inner) => {
+            for (name, value) in inner {
+                add(of, [path.as_slice(), std::slice::from_ref(name)].concat(), value, why);
+            }
         }
-        if let Some(issuer) = replace(&issuer, TOKENS_TENANT) {
-            of.insert("issuer".to_owned(), (issuer, why));
+        Value::String(..)
+        | Value::Char(..)
+        | Value::Bool(..)
+        | Value::Num(..)
+        | Value::Empty(..)
+        | Value::Array(..) => {
+            of.insert(path, (value.clone(), why.to_owned()));
+        }
+    }
+}
+
+/// What says whose a token is: where there are many tenants, each token's own.
+const ISSUERS: [&[&str]; 2] = [&["issuer"], &["bearer", "issuers"]];
+
+fn put_tenant(of: &mut Told, tenant: &str) {
+    let path = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let list = of.get(&path(&["shared_tenants"])).and_then(|(value, _)| value.as_array()).unwrap_or_default();
+    let is_shared = list.iter().any(|shared| shared.as_str() == Some(tenant));
+    if is_shared && let Some((issuer, why)) = of.get(&path(&["issuer"])) {
+        if let Some(metadata) = issuer.as_str().map(|issuer| format!("{issuer}/.well-known/openid-configuration")) {
+            let told = (Value::from(metadata), why.clone());
+            of.insert(path(&["discovery_url"]), told);
+        }
+        for names in ISSUERS {
+            if let Some((value, _)) = of.get_mut(&path(names)) {
+                *value = replaced(value, TOKENS_TENANT);
+            }
         }
     }
     for (value, _) in of.values_mut() {
-        if let Some(replaced) = replace(value, tenant) {
-            *value = replaced;
+        *value = replaced(value, tenant);
+    }
+}
+
+/// `value`, or each entry of it, with `tenant` in place of `{tenant}`.
+fn replaced(value: &Value, tenant: &str) -> Value {
+    match value {
+        Value::String(_, text) => Value::from(text.replace(TENANT, tenant)),
+        Value::Array(_, entries) => {
+            Value::from(entries.iter().map(|entry| replaced(entry, tenant)).collect::<Vec<_>>())
         }
+        Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) | Value::Dict(..) => value.clone(),
     }
 }
 

@@ -15,10 +15,10 @@ use super::{
     leaf::{Given, Size},
     presets::Preset,
     provider::Provider,
-    values::{EmailDomain, LogFilter, Pem, Store},
+    values::{EmailDomain, LogFilter, Pem, Scope, Store},
 };
 use crate::{
-    gateway::settings::{Encoding, ListForm, PathPrefix, TooLong},
+    gateway::settings::{Credentials, Encoding, ListForm, PathPrefix, TooLong},
     identity::UserId,
     origin::Origin,
     secret::Secret,
@@ -45,6 +45,10 @@ pub(super) struct Raw {
     pub(super) allow: Option<Allow>,
     /// Headers by whose value that application knows that a request comes from here, each by its name.
     pub(super) secret_headers: BTreeMap<String, SecretHeader>,
+    /// What tells who a caller is, at `upstream` and at routes that do not say otherwise: a session cookie, a token, or either.
+    pub(super) credentials: Given<Credentials>,
+    /// What tokens that programs bring have to allow, and what becomes of them.
+    pub(super) tokens: Tokens,
     /// Which application serves which host and path, when there is more than one. The longest path wins.
     pub(super) routes: Vec<Route>,
     /// Peers whose `X-Forwarded-For`, `-Proto` and `-Host` count: addresses, ranges, or `unix`.
@@ -93,8 +97,16 @@ pub(super) struct Route {
     pub(super) upstream: Given<UpstreamUrl>,
     /// Whether everybody may use it without signing in. The application is told nothing about them.
     pub(super) anonymous: Given<bool>,
-    /// The providers whose sessions count here; without it, all.
+    /// The providers whose sessions and tokens count here; without it, all.
     pub(super) providers: Given<Vec<String>>,
+    /// What tells who a caller is here; without it, `credentials` outside.
+    pub(super) credentials: Given<Credentials>,
+    /// The scopes that a token needs here, all of them; without it, `tokens.scopes`.
+    pub(super) token_scopes: Given<Vec<Scope>>,
+    /// Whom a token has to be for here, one of them; without it, `tokens.audiences`.
+    pub(super) token_audiences: Given<Vec<String>>,
+    /// Whether the application gets the token too; without it, `tokens.forward`.
+    pub(super) forward_token: Given<bool>,
     /// The header that carries the user identifier here; without it, `headers.user`.
     pub(super) user_header: Given<HeaderName>,
     /// Whom assertions are for here (`aud`); without it, the application's scheme, host and port.
@@ -104,6 +116,20 @@ pub(super) struct Route {
     /// Who may use it; without it, whoever has signed in.
     #[schemars(with = "Allow")]
     pub(super) allow: Option<Allow>,
+}
+
+/// What tokens that programs bring have to allow, and what becomes of them.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tokens {
+    /// The scopes that a token needs, all of them, at routes that do not say otherwise.
+    pub(super) scopes: Given<Vec<Scope>>,
+    /// Whom a token has to be for, one of them, at routes that do not say otherwise; without it, as the provider's settings say.
+    pub(super) audiences: Given<Vec<String>>,
+    /// Whether the application gets the token too, at routes that do not say otherwise.
+    pub(super) forward: Given<bool>,
+    /// Answers about tokens that are kept at most.
+    pub(super) answers: Given<usize>,
 }
 
 /// A header whose value only the application and the gateway know.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::leaf::{Leaf, any_text, one_of, one_of_schema, shown, text};
 use crate::{
+    gateway::settings::Credentials,
     identity::UserId,
     providers::{ClientAuth, UserinfoMode},
     secret::Secret,
@@ -138,6 +139,19 @@ impl Leaf for UserinfoMode {
 
     fn schema() -> serde_json::Value {
         one_of_schema(&USERINFO)
+    }
+}
+
+const CREDENTIALS: [(&str, Credentials); 3] =
+    [("cookie", Credentials::Cookie), ("bearer", Credentials::Bearer), ("both", Credentials::Both)];
+
+impl Leaf for Credentials {
+    fn parse(value: &Value) -> Result<Self, String> {
+        one_of(value, &CREDENTIALS)
+    }
+
+    fn schema() -> serde_json::Value {
+        one_of_schema(&CREDENTIALS)
     }
 }
 

@@ -288,19 +288,20 @@ mod tests {
     /// However many tokens come, and however large their claims are.
     #[tokio::test]
     async fn what_is_remembered_has_a_bound() {
-        let tokens = Tokens::new(100, Clock::stopped(NOW));
+        let tokens = Tokens::new(1_000, Clock::stopped(NOW));
         let realm = realm(&["op"]);
         for n in 0..5_000 {
             let answer = tokens.look_up(&realm, &format!("made-up-{n}")).await;
             assert!(matches!(answer.outcome, Err(TokenError::NobodyAnswers)));
         }
-        assert!((1..=100).contains(&tokens.answers.len()), "{}", tokens.answers.len());
+        assert!((500..=1_000).contains(&tokens.answers.len()), "{}", tokens.answers.len());
+        tokens.answers.clear();
         for n in 0..1_000_u32 {
             let key = short_hash(&[&n.to_be_bytes()]);
             tokens.answers.insert(key, Arc::new(Answer::new(key, Ok(vouched(10 * ENTRY)), NOW)));
         }
-        assert!((1..=9).contains(&tokens.answers.len()), "large ones count as several: {}", tokens.answers.len());
-        assert!(tokens.answers.weight() <= 100);
+        assert!((50..=91).contains(&tokens.answers.len()), "large ones count as several: {}", tokens.answers.len());
+        assert!(tokens.answers.weight() <= 1_000);
     }
 
     #[tokio::test]

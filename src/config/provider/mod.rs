@@ -1,5 +1,6 @@
 //! What may be written about a provider: `[providers.NAME]`, and each kind's table in `config/providers.toml`.
 
+pub(super) mod bearer;
 pub(super) mod values;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -8,7 +9,10 @@ use jsonwebtoken::Algorithm;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::values::{Claims, LogoutUrl, Lookup, Spoken, Tenant};
+use self::{
+    bearer::Bearer,
+    values::{Claims, LogoutUrl, Lookup, Spoken, Tenant},
+};
 use super::{
     addresses::{Issuer, ProviderUrl},
     leaf::Given,
@@ -29,6 +33,8 @@ pub(super) struct Provider {
     pub(super) kind: Given<String>,
     /// What people read on the button.
     pub(super) display_name: Given<String>,
+    /// People can sign in there; otherwise only its tokens count.
+    pub(super) login: Given<bool>,
     /// What is spoken with it: OpenID Connect, or OAuth 2.0 alone, where a profile takes the place of the ID token.
     pub(super) protocol: Given<Spoken>,
     /// The issuer identifier, exactly as the provider writes it.
@@ -59,6 +65,8 @@ pub(super) struct Provider {
     pub(super) end_session_endpoint: Given<ProviderUrl>,
     /// Where authorization requests are pushed, likewise.
     pub(super) pushed_authorization_request_endpoint: Given<ProviderUrl>,
+    /// Where tokens that do not say whose they are are asked about, likewise.
+    pub(super) introspection_endpoint: Given<ProviderUrl>,
     /// The origin that stands for the issuer's own in what we ask ourselves, where browsers know it by another host.
     pub(super) back_channel_origin: Given<Origin>,
     /// Where browsers sign out, when that is no `end_session_endpoint`; `{client_id}`, `{return_to}`, `{issuer_origin}` and
@@ -152,4 +160,8 @@ pub(super) struct Provider {
     pub(super) insecure_unverified_email: Given<bool>,
     /// Let another provider that has this too name the same users. Whoever is called alike at either is then one user.
     pub(super) insecure_shared_identifiers: Given<bool>,
+
+    // what programs bring
+    /// Which of its tokens count that programs bring, and who says so.
+    pub(super) bearer: Bearer,
 }

@@ -9,18 +9,19 @@ use url::Url;
 
 use super::{
     Reading, assertion,
+    credentials::{self, Usual},
     headers::{self, Taken},
 };
 use crate::{
     config::{
         addresses::{TrustedPeer, Upstream},
         leaf::{Given as Value, shown},
-        raw::{Allow, Assertion, Headers, Route, SecretHeader},
+        raw::{Allow, Assertion, Headers, Route, SecretHeader, Tokens},
         shape::dotted,
         values::EmailDomain,
     },
     gateway::settings::{
-        Credentials, HeaderSettings, PathPrefix, RouteSettings, Settings, TokenRules, TrustedProxies, UpstreamLimits,
+        Credentials, HeaderSettings, PathPrefix, RouteSettings, Settings, TrustedProxies, UpstreamLimits,
     },
     identity::{NeededClaims, ProviderName, UserId},
     origin::Origin,
@@ -37,6 +38,8 @@ pub(super) struct Given {
     pub(super) headers: Headers,
     pub(super) assertion: Assertion,
     pub(super) trusted_proxies: Value<Vec<TrustedPeer>>,
+    pub(super) credentials: Value<Credentials>,
+    pub(super) tokens: Tokens,
     /// The names of the providers.
     pub(super) providers: BTreeSet<String>,
 }
@@ -54,13 +57,15 @@ pub(super) fn resolve(
     let (headers, mut taken) = headers::resolve(raw.headers, reading);
     let has_assertion = raw.assertion.header.is_given();
     let assertion = assertion::resolve(raw.assertion, &mut taken, reading);
+    let usual = credentials::usual(raw.credentials, raw.tokens, reading);
+    let usual = usual.as_ref();
     let routes = if raw.upstream.is_given() {
         if !raw.routes.is_empty() {
             let upstream = reading.named("upstream");
             reading
                 .wrong("routes", format!("stand beside {upstream}, which is short for a route; give one of the two"));
         }
-        single(raw.upstream, raw.allow, raw.secret_headers, taken, reading).map(|route| vec![route])
+        single(raw.upstream, raw.allow, raw.secret_headers, usual, taken, reading).map(|route| vec![route])
     } else {
         if raw.allow.is_some() && !raw.routes.is_empty() {
             reading.wrong_near("allow", "stands beside `routes`; write it at each route it is meant for");
@@ -72,6 +77,7 @@ pub(super) fn resolve(
             prefix: prefix.as_ref(),
             origin: origin.as_ref(),
             providers: &raw.providers,
+            usual,
             taken,
             has_assertion,
         };
@@ -86,7 +92,7 @@ pub(super) fn resolve(
         assertion,
         trusted_proxies: trusted_proxies?,
         upstream: limits?,
-        token_answers: 10_000,
+        token_answers: usual?.answers,
     })
 }
 
@@ -107,6 +113,7 @@ fn single(
     upstream: Value<Upstream>,
     allow: Option<Allow>,
     secret_headers: BTreeMap<String, SecretHeader>,
+    usual: Option<&Usual>,
     taken: Taken,
     reading: &mut Reading<'_>,
 ) -> Option<RouteSettings> {
@@ -121,8 +128,8 @@ fn single(
         upstream,
         access: access?,
         providers: Box::default(),
-        credentials: Credentials::default(),
-        tokens: TokenRules::default(),
+        credentials: usual?.credentials,
+        tokens: usual?.tokens.clone(),
         user_header: None,
         secret_headers: secret_headers?,
     })
@@ -143,6 +150,7 @@ struct Beside<'a> {
     prefix: Option<&'a PathPrefix>,
     origin: Option<&'a Origin>,
     providers: &'a BTreeSet<String>,
+    usual: Option<&'a Usual>,
     taken: Taken,
     has_assertion: bool,
 }
@@ -155,7 +163,8 @@ fn routes(raw: Vec<Route>, beside: &Beside<'_>, reading: &mut Reading<'_>) -> Op
         return None;
     }
     let mut known: BTreeMap<(Option<Box<str>>, PathPrefix), String> = BTreeMap::new();
-    let mut routes = Vec::with_capacity(raw.len());
+    let count = raw.len();
+    let mut routes = Vec::with_capacity(count);
     for (number, raw) in raw.into_iter().enumerate() {
         let key = format!("routes[{number}]");
         let Some(route) = route(&key, raw, beside, reading) else { continue };
@@ -170,14 +179,15 @@ fn routes(raw: Vec<Route>, beside: &Beside<'_>, reading: &mut Reading<'_>) -> Op
         // Browsers keep the session cookie for the public origin's host only.
         if let (Some(host), Some(origin)) = (&route.host, beside.origin)
             && &**host != origin.host()
-            && route.access != Access::Anonymous
+            && credentials::counts_cookies(&route)
         {
             let key = format!("{key}.host");
             reading.warn(&key, format!("is not the host of `public_url` ({origin}); browsers have no session there"));
         }
         routes.push(route);
     }
-    Some(routes)
+    // What is said of them later goes by their numbers.
+    (routes.len() == count).then_some(routes)
 }
 
 fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) -> Option<RouteSettings> {
@@ -203,6 +213,10 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
     };
     for (is_given, name, what) in [
         (raw.providers.is_given(), "providers", "no provider counts"),
+        (raw.credentials.is_given(), "credentials", "no credentials count"),
+        (raw.token_scopes.is_given(), "token_scopes", "no token counts"),
+        (raw.token_audiences.is_given(), "token_audiences", "no token counts"),
+        (raw.forward_token.is_given(), "forward_token", "no token counts"),
         (raw.user_header.is_given(), "user_header", "nobody is named"),
         (raw.audience.is_given(), "audience", "nothing is asserted"),
     ] {
@@ -212,6 +226,13 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
             reading.wrong(&format!("{key}.{name}"), what);
         }
     }
+    let written = credentials::Written {
+        credentials: raw.credentials,
+        scopes: raw.token_scopes,
+        audiences: raw.token_audiences,
+        forward: raw.forward_token,
+    };
+    let tokens = credentials::at_route(written, key, is_anonymous, beside.usual, reading);
     let providers = providers(raw.providers, &format!("{key}.providers"), beside.providers, reading);
     let audience_key = format!("{key}.audience");
     if raw.audience.is_given() && !beside.has_assertion {
@@ -223,6 +244,7 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
     let taken = beside.taken.at_route(user_header.as_ref(), &user_key, reading);
     let secret_headers = headers::secret(raw.secret_headers, &format!("{key}.secret_headers"), taken, reading);
     let upstream = upstream?.0;
+    let (credentials, tokens) = tokens?;
     Some(RouteSettings {
         host: host.map(|host| host.0),
         path: path?,
@@ -230,8 +252,8 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
         upstream,
         access: access?,
         providers: providers?,
-        credentials: Credentials::default(),
-        tokens: TokenRules::default(),
+        credentials,
+        tokens,
         user_header,
         secret_headers: secret_headers?,
     })

@@ -4,6 +4,7 @@
 //! settings are made only when nothing was reported.
 
 mod assertion;
+mod credentials;
 mod gateway;
 mod headers;
 mod providers;
@@ -51,6 +52,7 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
     }
     let tls = tls(raw.tls, reading);
     let Limited { limits, shutdown_grace, upstream, provider } = limits(raw.limits, reading);
+    let is_single = raw.upstream.is_given();
     let gateway = gateway::Given {
         prefix: raw.prefix,
         upstream: raw.upstream,
@@ -60,12 +62,22 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
         headers: raw.headers,
         assertion: raw.assertion,
         trusted_proxies: raw.trusted_proxies,
+        credentials: raw.credentials,
+        tokens: raw.tokens,
         providers: raw.providers.keys().cloned().collect(),
     };
     let gateway = gateway::resolve(gateway, origin.clone(), upstream, reading);
     let needed = gateway.as_ref().map(|gateway| gateway::needed_claims(&gateway.headers, &gateway.routes));
-    let providers =
-        providers::resolve(raw.providers, origin.as_ref(), &needed.unwrap_or_default(), provider.as_ref(), reading);
+    let around = providers::Around {
+        origin: origin.as_ref(),
+        needed: needed.unwrap_or_default(),
+        limits: provider.as_ref(),
+        tokens_count: gateway.as_ref().is_some_and(|gateway| gateway.routes.iter().any(credentials::counts_tokens)),
+    };
+    let providers = providers::resolve(raw.providers, &around, reading);
+    if let (Some(gateway), Some(providers)) = (&gateway, &providers) {
+        credentials::check(&gateway.routes, is_single, providers, reading);
+    }
     let sessions = sessions::resolve(raw.session, origin, reading);
     let filter = reading.required(raw.log.filter, "log.filter");
     let format = reading.required(raw.log.format, "log.format");

@@ -123,5 +123,5 @@ fn every_example_loads() {
         names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
     names.sort();
-    assert_eq!(names, ["behind-a-load-balancer", "minimal", "routes", "several-providers", "sidecar"]);
+    assert_eq!(names, ["behind-a-load-balancer", "minimal", "programs", "routes", "several-providers", "sidecar"]);
 }

@@ -37,11 +37,37 @@ fn parameters_of_a_kind_are_explained_too() {
         "providers.corp",
     )
     .unwrap();
-    let end = "\n[providers.corp.authorization_parameters]\n\
+    let table = "\n[providers.corp.authorization_parameters]\n\
                # It has to be sent. Without identity proofing; other values ask for more.\n\
                acr_values = \"urn:acr.login.gov:auth-only\"  # kind logingov\n\
-               prompt = \"login\"  # DOORWARD_PROVIDERS__CORP__AUTHORIZATION_PARAMETERS__PROMPT\n";
-    assert!(explained.ends_with(end), "{explained}");
+               prompt = \"login\"  # DOORWARD_PROVIDERS__CORP__AUTHORIZATION_PARAMETERS__PROMPT\n\n[providers.corp.bearer]\n";
+    assert!(explained.contains(table), "{explained}");
+}
+
+#[test]
+fn a_table_within_a_kind_is_explained_key_by_key() {
+    let case = Case::good()
+        .variable("PROVIDERS__CORP__KIND", "cognito")
+        .variable("PROVIDERS__CORP__BEARER__RECHECK", "5s")
+        .variable("CREDENTIALS", "both");
+    let explained = explain(&case.sources(), "providers.corp").unwrap();
+    let (_, bearer) = explained.split_once("\n[providers.corp.bearer]\n").unwrap();
+    for lines in [
+        "# Access tokens have no `aud`.\naudience_claim = \"client_id\"  # kind cognito\n",
+        // What the kind does not say, `oidc` does.
+        "# Whom to ask has to be said: a token is shown to nobody by guess.\nintrospection = \"none\"  # default\n",
+        "\nrecheck = \"5s\"  # DOORWARD_PROVIDERS__CORP__BEARER__RECHECK\n",
+    ] {
+        assert!(bearer.contains(lines), "{lines} in\n{bearer}");
+    }
+    let effective = case.loaded().effective().to_owned();
+    for line in [
+        "credentials = \"both\"  # DOORWARD_CREDENTIALS",
+        "audiences = [\"{client_id}\"]  # kind cognito",
+        "login = true  # default",
+    ] {
+        assert!(effective.lines().any(|found| found == line), "{line} in\n{effective}");
+    }
 }
 
 #[test]

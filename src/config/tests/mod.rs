@@ -1,5 +1,7 @@
 //! The whole of it: sources in, settings or problems out.
 
+mod bearer;
+mod credentials;
 mod documents;
 mod explained;
 mod headers;

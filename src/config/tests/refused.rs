@@ -423,7 +423,7 @@ proptest! {
                         "PUBLIC_URL", "UPSTREAM", "LISTEN", "PROVIDERS", "GOOGLE", "CLIENT_ID", "ISSUER", "SESSION", "KEY",
                         "PREVIOUS_KEYS", "MAX_AGE", "HEADERS", "CLAIMS", "USER", "ALLOW", "USERS", "TRUSTED_PROXIES", "LIMITS",
                         "HEADER_BYTES", "AUTHORIZATION_PARAMETERS", "SCOPES", "ADMIN", "LOG", "FILTER", "ROUTES", "PREFIX", "KIND",
-                        "FORMATS", "LIST", "PRESET", "SECRET_HEADERS", "VALUE", "VALUE_FILE", "ASSERTION", "HEADER",
+                        "FORMATS", "LIST", "PRESET", "SECRET_HEADERS", "VALUE", "VALUE_FILE", "ASSERTION", "HEADER", "BEARER", "METHOD", "AUDIENCES", "TOKENS", "CREDENTIALS", "LOGIN",
                     ]).prop_map(str::to_owned),
                     "\\PC{0,8}",
                 ],

@@ -10,7 +10,7 @@ use crate::{
     },
     providers::BearerError,
     telemetry::causes,
-    tokens::{self, TokenError},
+    tokens::{self, TokenError, dpop::ProofError},
 };
 
 const ANOTHER: &str = "Get another token, for this address, and send what you sent once more.";
@@ -32,6 +32,7 @@ pub(super) fn told(error: &CallerError, challenge: &Challenge) -> Told {
             let what = match why {
                 Unbound::NoProof => "the token is bound to a key: a DPoP proof is needed",
                 Unbound::Proofs => "exactly one DPoP proof is needed",
+                Unbound::Proof(ProofError::Full) => return full(),
                 Unbound::Proof(_) => return proof(challenge),
                 Unbound::NotBound => "the token is bound to no key: use the scheme Bearer",
                 Unbound::Certificate => "the token is bound to another client certificate",
@@ -80,6 +81,14 @@ fn proof(challenge: &Challenge) -> Told {
     Told::new(StatusCode::UNAUTHORIZED, Fault::Caller, "Proof not accepted", format!("{}.", capital(what)))
         .advice("Make a new proof for each request.")
         .challenged(challenge, &[("error", "invalid_dpop_proof"), ("error_description", what)])
+}
+
+/// Whoever brings it has done nothing wrong, and nobody can tell whether it has been used.
+fn full() -> Told {
+    let cause = "Too many proofs have been used lately to remember another.";
+    Told::new(StatusCode::SERVICE_UNAVAILABLE, Fault::Ours, "Proof cannot be checked right now", cause)
+        .advice(WAIT)
+        .retry_after(RETRY_AFTER)
 }
 
 fn unknown(error: &TokenError) -> Told {

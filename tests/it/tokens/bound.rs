@@ -1,1 +1,120 @@
-//! Tokens that are bound to a key or a certificate.
+//! Tokens that are bound to a key: whoever has only the token has nothing (RFC 9449).
+
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use serde_json::{Value, json};
+
+use super::{challenge, claims, gate, refused, token, with};
+use crate::support::{Gate, gate::NOW, wire::Raw};
+
+/// A program's own key.
+struct Key(EcdsaKeyPair);
+
+impl Key {
+    fn generate() -> Self {
+        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
+    }
+
+    fn coordinates(&self) -> [String; 2] {
+        let point = self.0.public_key().as_ref();
+        [BASE64URL.encode(&point[1..33]), BASE64URL.encode(&point[33..65])]
+    }
+
+    fn thumbprint(&self) -> String {
+        let [x, y] = self.coordinates();
+        let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+        BASE64URL.encode(digest(&SHA256, members.as_bytes()))
+    }
+
+    /// A proof with these claims.
+    fn proof(&self, claims: &Value) -> String {
+        let [x, y] = self.coordinates();
+        let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": {"kty": "EC", "crv": "P-256", "x": x, "y": y}});
+        let message = format!("{}.{}", BASE64URL.encode(header.to_string()), BASE64URL.encode(claims.to_string()));
+        let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        format!("{message}.{}", BASE64URL.encode(signature))
+    }
+}
+
+/// A token that is bound to `key`.
+fn bound(gate: &Gate, key: &Key) -> String {
+    token(&gate.provider, &with(claims(gate), &json!({"cnf": {"jkt": key.thumbprint()}})))
+}
+
+/// What a good proof for `GET /api/x` says.
+fn proof_claims(gate: &Gate, token: &str, jti: &str) -> Value {
+    let ath = BASE64URL.encode(digest(&SHA256, token.as_bytes()));
+    json!({"htm": "GET", "htu": gate.url("/api/x"), "iat": NOW.0, "jti": jti, "ath": ath})
+}
+
+async fn ask(gate: &Gate, scheme: &str, token: &str, proofs: &[&str]) -> Raw {
+    let mut lines = vec![format!("Authorization: {scheme} {token}")];
+    lines.extend(proofs.iter().map(|proof| format!("DPoP: {proof}")));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    gate.ask("GET /api/x?y=z", &lines).await
+}
+
+#[tokio::test]
+async fn a_bound_token_needs_its_owners_proof() {
+    let gate = gate(&[]).await;
+    let (key, other) = (Key::generate(), Key::generate());
+    let token = bound(&gate, &key);
+    let claims = |changes: Value| with(proof_claims(&gate, &token, &changes.to_string()), &changes);
+    let good = key.proof(&proof_claims(&gate, &token, "1"));
+
+    for (case, scheme, proofs, error) in [
+        ("without a proof", "Bearer", vec![], "invalid_token"),
+        ("as Bearer, with a proof", "Bearer", vec![good.clone()], "invalid_token"),
+        ("no proof", "DPoP", vec![], "invalid_token"),
+        ("two proofs", "DPoP", vec![good.clone(), good.clone()], "invalid_token"),
+        ("rubbish", "DPoP", vec!["x.y.z".to_owned()], "invalid_dpop_proof"),
+        ("another key's", "DPoP", vec![other.proof(&claims(json!({})))], "invalid_dpop_proof"),
+        ("another method", "DPoP", vec![key.proof(&claims(json!({"htm": "POST"})))], "invalid_dpop_proof"),
+        ("another path", "DPoP", vec![key.proof(&claims(json!({"htu": gate.url("/api")})))], "invalid_dpop_proof"),
+        (
+            "another host",
+            "DPoP",
+            vec![key.proof(&claims(json!({"htu": "http://evil.example/api/x"})))],
+            "invalid_dpop_proof",
+        ),
+        ("another token's", "DPoP", vec![key.proof(&claims(json!({"ath": "x"})))], "invalid_dpop_proof"),
+        ("of no token", "DPoP", vec![key.proof(&claims(json!({"ath": null})))], "invalid_dpop_proof"),
+        ("too old", "DPoP", vec![key.proof(&claims(json!({"iat": NOW.0 - 61})))], "invalid_dpop_proof"),
+        ("from the future", "DPoP", vec![key.proof(&claims(json!({"iat": NOW.0 + 61})))], "invalid_dpop_proof"),
+    ] {
+        let proofs: Vec<&str> = proofs.iter().map(String::as_str).collect();
+        let answer = ask(&gate, scheme, &token, &proofs).await;
+        assert_eq!(refused(&gate, &answer), (401, error.to_owned()), "{case}");
+        assert_eq!(challenge(&answer, "DPoP", "error").as_deref(), Some(error), "{case}");
+    }
+
+    // Good once, whatever stands in the query; and the application sees neither token nor proof.
+    assert_eq!(ask(&gate, "DPoP", &token, &[&good]).await.status, 200);
+    let request = gate.upstream.take_one();
+    assert_eq!(request.alike("x-user"), ["ada"]);
+    assert!(request.all("authorization").is_empty() && request.all("dpop").is_empty());
+    let replayed = ask(&gate, "DPoP", &token, &[&good]).await;
+    assert_eq!(refused(&gate, &replayed), (401, "invalid_dpop_proof".to_owned()));
+    // A reload forgets no proof.
+    let routes = [("upstream", "-"), ("file", super::ROUTES)];
+    gate.reload(gate.settings(&routes)).await;
+    assert_eq!(ask(&gate, "DPoP", &token, &[&good]).await.status, 401);
+    assert_eq!(ask(&gate, "DPoP", &token, &[&key.proof(&proof_claims(&gate, &token, "2"))]).await.status, 200);
+}
+
+/// The other way round: a proof beside a token that is bound to nothing proves nothing.
+#[tokio::test]
+async fn a_proof_needs_a_bound_token() {
+    let gate = gate(&[]).await;
+    let (key, token) = (Key::generate(), super::good(&gate));
+    let proof = key.proof(&proof_claims(&gate, &token, "1"));
+    let answer = ask(&gate, "DPoP", &token, &[&proof]).await;
+    assert_eq!(refused(&gate, &answer), (401, "invalid_token".to_owned()));
+    let certificate = with(claims(&gate), &json!({"cnf": {"x5t#S256": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}));
+    let answer = ask(&gate, "DPoP", &super::token(&gate.provider, &certificate), &[&proof]).await;
+    assert_eq!(refused(&gate, &answer), (401, "invalid_token".to_owned()));
+}

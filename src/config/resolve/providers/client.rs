@@ -27,8 +27,12 @@ pub(super) struct Client {
     pub(super) key: Option<ClientKey>,
 }
 
-pub(super) fn resolve(raw: &mut Provider, table: &mut Table<'_, '_>) -> Option<Client> {
-    let id = table.required(&mut raw.client_id, "client_id");
+/// `is_needed`: the provider has to know us. Otherwise nothing has to be written.
+pub(super) fn resolve(raw: &mut Provider, is_needed: bool, table: &mut Table<'_, '_>) -> Option<Client> {
+    let id = match is_needed || raw.client_id.is_given() {
+        true => table.required(&mut raw.client_id, "client_id"),
+        false => Some(String::new()),
+    };
     let has_secret = raw.client_secret.is_given() || raw.client_secret_file.is_given();
     let has_key = raw.client_key.is_given() || raw.client_key_file.is_given();
     let (inline, file) = (std::mem::take(&mut raw.client_secret), std::mem::take(&mut raw.client_secret_file));
@@ -38,6 +42,11 @@ pub(super) fn resolve(raw: &mut Provider, table: &mut Table<'_, '_>) -> Option<C
         Some(ClientAuth::Basic | ClientAuth::Post) if !has_secret => {
             table.refuse(&["client_auth"], "says how a secret is presented, but there is no `client_secret`");
             // A kind's habit; a public client, or one with a key, has its own.
+            None
+        }
+        Some(ClientAuth::PrivateKeyJwt | ClientAuth::MintedSecret)
+            if !is_needed && !has_secret && !has_key && !table.is_written("client_auth") =>
+        {
             None
         }
         Some(ClientAuth::PrivateKeyJwt | ClientAuth::MintedSecret) if has_secret && !has_key => {

@@ -1,5 +1,6 @@
 //! Providers, and us as their client.
 
+mod bearer;
 mod client;
 mod collisions;
 mod groups;
@@ -26,11 +27,19 @@ struct Resolved {
     is_shared: bool,
 }
 
+/// What the rest of the configuration says.
+pub(super) struct Around<'a> {
+    pub(super) origin: Option<&'a Origin>,
+    /// What headers and rules need of claims.
+    pub(super) needed: NeededClaims,
+    pub(super) limits: Option<&'a Limits>,
+    /// Some route counts tokens.
+    pub(super) tokens_count: bool,
+}
+
 pub(super) fn resolve(
     raw: BTreeMap<String, Provider>,
-    origin: Option<&Origin>,
-    needed: &NeededClaims,
-    limits: Option<&Limits>,
+    around: &Around<'_>,
     reading: &mut Reading<'_>,
 ) -> Option<Vec<Settings>> {
     if raw.is_empty() {
@@ -40,11 +49,11 @@ pub(super) fn resolve(
     let count = raw.len();
     let mut providers = Vec::with_capacity(count);
     for (name, mut raw) in raw {
-        providers.extend(provider(&name, &mut raw, origin, needed, limits, reading));
+        providers.extend(provider(&name, &mut raw, around, reading));
     }
     collisions::check(&providers, reading);
     let mut names = BTreeMap::new();
-    for Resolved { settings, .. } in &providers {
+    for Resolved { settings, .. } in providers.iter().filter(|provider| provider.settings.login) {
         if let Some(other) = names.insert(&settings.display_name, &settings.name) {
             let key = dotted(&dotted("providers", settings.name.as_str()), "display_name");
             reading.warn(&key, format!("is that of `{other}` too; people cannot tell the two apart"));
@@ -53,14 +62,7 @@ pub(super) fn resolve(
     (providers.len() == count).then(|| providers.into_iter().map(|resolved| resolved.settings).collect())
 }
 
-fn provider(
-    name: &str,
-    raw: &mut Provider,
-    origin: Option<&Origin>,
-    needed: &NeededClaims,
-    limits: Option<&Limits>,
-    reading: &mut Reading<'_>,
-) -> Option<Resolved> {
+fn provider(name: &str, raw: &mut Provider, around: &Around<'_>, reading: &mut Reading<'_>) -> Option<Resolved> {
     let parsed_name = ProviderName::parse(name);
     if parsed_name.is_none() {
         let what = "is no name that can stand in a URL: 1 to 32 of `a-z`, `0-9`, `-`, `_`, the first a letter or digit";
@@ -75,11 +77,24 @@ fn provider(
     if table.insecure_http {
         table.warn("insecure_http", "is on: whoever is on the way to this provider can sign in as anybody");
     }
+    table.tokens_count = around.tokens_count;
+    let login = table.required(&mut raw.login, "login");
     let place = place::resolve(raw, table);
-    let client = client::resolve(raw, table);
+    let asked = bearer::asked(raw, place.as_ref(), table);
+    if login == Some(false) && asked.as_ref().is_some_and(|asked| asked.method.is_none()) {
+        let method = table.named("bearer.method");
+        table.wrong(
+            "login",
+            format!("is off, and no token counts either ({method}): the provider would be for nothing"),
+        );
+    }
+    // Who only brings tokens needs no client of ours, unless we ask about them as one.
+    let is_client = login != Some(false) || asked.as_ref().is_some_and(|asked| asked.needs_client(table));
+    let client = client::resolve(raw, is_client, table);
+    let bearer = bearer::resolve(raw, asked, place.as_ref(), client.as_ref(), table);
     let is_oauth2 = place.as_ref().is_some_and(|place| place.protocol != Protocol::Oidc);
-    let request = request::resolve(raw, is_oauth2, origin, table);
-    let people = people::resolve(raw, is_oauth2, request.as_ref(), needed, table);
+    let request = request::resolve(raw, is_oauth2, around.origin, table);
+    let people = people::resolve(raw, is_oauth2, request.as_ref(), &around.needed, table);
     let display_name = table.required(&mut raw.display_name, "display_name");
     let algorithms = table.required(&mut raw.algorithms, "algorithms");
     if algorithms.as_ref().is_some_and(Vec::is_empty) {
@@ -98,7 +113,7 @@ fn provider(
         name: parsed_name?,
         display_name: display_name?,
         protocol,
-        login: true,
+        login: login?,
         issuer,
         issuer_aliases,
         tenants,
@@ -125,10 +140,10 @@ fn provider(
         user,
         email,
         groups,
-        needed_claims: needed.clone(),
-        bearer: None,
+        needed_claims: around.needed.clone(),
+        bearer,
         logout_url,
-        limits: limits?.clone(),
+        limits: around.limits?.clone(),
     };
     Some(Resolved { settings, is_shared })
 }

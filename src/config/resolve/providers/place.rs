@@ -73,7 +73,7 @@ fn endpoints(raw: &mut Provider, table: &mut Table<'_, '_>) -> Endpoints {
         end_session: table.endpoint(&mut raw.end_session_endpoint, "end_session_endpoint"),
         pushed_requests: table
             .endpoint(&mut raw.pushed_authorization_request_endpoint, "pushed_authorization_request_endpoint"),
-        introspection: None,
+        introspection: table.endpoint(&mut raw.introspection_endpoint, "introspection_endpoint"),
     }
 }
 

@@ -15,12 +15,20 @@ pub(super) struct Table<'a, 'b> {
     pub(super) kind: String,
     /// Plain http is accepted.
     pub(super) insecure_http: bool,
+    /// Some route counts tokens.
+    pub(super) tokens_count: bool,
     pub(super) reading: &'a mut Reading<'b>,
 }
 
 impl<'a, 'b> Table<'a, 'b> {
     pub(super) fn new(name: &str, reading: &'a mut Reading<'b>) -> Self {
-        Self { path: dotted("providers", name), kind: String::new(), insecure_http: false, reading }
+        Self {
+            path: dotted("providers", name),
+            kind: String::new(),
+            insecure_http: false,
+            tokens_count: false,
+            reading,
+        }
     }
 
     pub(super) fn key(&self, name: &str) -> String {
@@ -79,6 +87,13 @@ impl<'a, 'b> Table<'a, 'b> {
             if self.is_written(name) {
                 self.wrong(name, why);
             }
+        }
+    }
+
+    /// What is said of tokens is wrong. Where none count, that matters only to whoever wrote it: what a kind brings along lies idle.
+    pub(super) fn wrong_of_tokens(&mut self, name: &str, what: impl Into<String>) {
+        if self.tokens_count || self.is_written(name) {
+            self.wrong(name, what);
         }
     }
 
