@@ -192,7 +192,16 @@ fn check(args: &ConfigArgs, online: bool) -> ExitCode {
                         None => "needs neither metadata nor keys".to_owned(),
                     };
                     let (userinfo, logout) = (yes(found.userinfo), yes(found.end_session));
-                    println!("provider {}: {found_keys}; userinfo: {userinfo}, logout: {logout}", provider.name());
+                    let tokens = match (provider.takes_tokens(), found.tokens) {
+                        (false, _) => "tokens of programs do not count",
+                        (true, true) => "tokens of programs can be checked",
+                        (true, false) => {
+                            code = ExitCode::FAILURE;
+                            "it has no endpoint to ask about tokens of programs (`bearer.method`)"
+                        }
+                    };
+                    let name = provider.name();
+                    println!("provider {name}: {found_keys}; userinfo: {userinfo}, logout: {logout}; {tokens}");
                 }
                 Err(error) => {
                     println!("provider {}: {}", provider.name(), telemetry::causes(&error));

@@ -9,6 +9,7 @@ use super::{
     claims::{RequiredClaim, UserError},
     http::HttpError,
     id_token::IdTokenError,
+    jwe::JweError,
     jws::JwsError,
     keys::KeyError,
     signing::SigningError,
@@ -227,6 +228,9 @@ pub enum AnswerError {
 /// Why nothing in a token is believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
+    /// It is encrypted, and stays closed.
+    #[error(transparent)]
+    Encryption(#[from] JweError),
     /// Its form.
     #[error(transparent)]
     Form(#[from] JwsError),

@@ -13,9 +13,9 @@ use super::{error::printable, id_token::LEEWAY, json::Object};
 use crate::clock::UnixTime;
 
 /// The largest token that is looked at, in bytes: five hundred groups of 120 characters make 82 KiB (T-019).
-const MAX_TOKEN: usize = 128 * 1024;
+pub(super) const MAX_TOKEN: usize = 128 * 1024;
 /// The largest header, in base64url characters.
-const MAX_HEADER: usize = 4 * 1024;
+pub(super) const MAX_HEADER: usize = 4 * 1024;
 
 /// Why a text is not a token whose signature could be checked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,8 +23,10 @@ pub enum JwsError {
     /// More bytes than a token of ours ever has.
     #[error("it is larger than {MAX_TOKEN} bytes")]
     TooLarge,
-    /// Five parts: encrypted (RFC 7516).
-    #[error("it is encrypted (JWE), which is not supported; ask the provider to sign only")]
+    /// Five parts: encrypted (RFC 7516), and not opened before.
+    #[error(
+        "it is encrypted (JWE), which is not supported without a key: `decryption_key_file`, for ID tokens and access tokens; or ask the provider to sign only"
+    )]
     Encrypted,
     /// Not `header.payload.signature`.
     #[error("it does not have the three parts of a JWS")]
@@ -157,7 +159,7 @@ fn read_header(encoded: &str, kind: TokenKind, accepted: &[Algorithm]) -> Result
 }
 
 /// RFC 9068 §4: `application/` may be left out (RFC 7515 §4.1.9).
-fn is_access_token(typ: &str) -> bool {
+pub(super) fn is_access_token(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    ClientAuth, Endpoints, Protocol, Settings,
+    Bearer, ClientAuth, Endpoints, Protocol, Settings,
     cached::Source,
     error::{FetchError, printable},
     http::{Http, HttpError},
@@ -94,9 +94,11 @@ fn check_issuer(members: &Map<String, Value>, settings: &Settings) -> Result<(),
 
 /// Whether nothing is left to be found out about a provider's endpoints.
 pub(super) fn is_by_hand(settings: &Settings) -> bool {
-    let Endpoints { authorization, token, jwks, .. } = &settings.endpoints;
+    let Endpoints { authorization, token, jwks, introspection, .. } = &settings.endpoints;
+    let asks = settings.bearer.as_ref().is_some_and(Bearer::takes_black_boxes);
     match settings.protocol {
         Protocol::OAuth2(_) => true,
+        Protocol::Oidc if !settings.login => jwks.is_some() && (introspection.is_some() || !asks),
         Protocol::Oidc => authorization.is_some() && token.is_some() && jwks.is_some(),
     }
 }
@@ -122,12 +124,17 @@ impl Metadata {
             url.map(|url| check(&url).map(|()| url)).transpose().map_err(|error| FetchError::Endpoint { member, error })
         };
         let required = |member, by_hand| endpoint(member, by_hand)?.ok_or(FetchError::Member(member));
+        // Where only tokens count there may be none. Nobody is sent there, and what signs for us is then meant for the issuer (RFC 7523 §3).
+        let of_logins = |member, by_hand| match endpoint(member, by_hand)? {
+            None if !settings.login => Url::parse(&settings.issuer).map_err(|_| FetchError::Member(member)),
+            found => found.ok_or(FetchError::Member(member)),
+        };
         let by_hand = &settings.endpoints;
         let end_session = endpoint("end_session_endpoint", by_hand.end_session.as_ref())?.map(EndSession::Standard);
         let is_true = |member| members.get(member) == Some(&Value::Bool(true));
         Ok(Self {
-            authorization_endpoint: required("authorization_endpoint", by_hand.authorization.as_ref())?,
-            token_endpoint: required("token_endpoint", by_hand.token.as_ref())?,
+            authorization_endpoint: of_logins("authorization_endpoint", by_hand.authorization.as_ref())?,
+            token_endpoint: of_logins("token_endpoint", by_hand.token.as_ref())?,
             userinfo_endpoint: match settings.protocol {
                 Protocol::Oidc => endpoint("userinfo_endpoint", by_hand.userinfo.as_ref())?,
                 Protocol::OAuth2(_) => Some(required("userinfo_endpoint", by_hand.userinfo.as_ref())?),
@@ -256,6 +263,18 @@ mod tests {
             let result = read(|m| drop(m.insert(member.into(), json!("http://op.example/x"))));
             assert!(matches!(result, Err(FetchError::Endpoint { member: m, .. }) if m == member), "{member}");
         }
+    }
+
+    /// An issuer of tokens alone: GitHub Actions, for instance, has keys and nothing else.
+    #[test]
+    fn where_nobody_signs_in_only_keys_are_needed() {
+        let bare = |m: &mut Map<String, Value>| m.retain(|name, _| matches!(name.as_str(), "issuer" | "jwks_uri"));
+        let mut settings = settings(ISSUER);
+        assert!(matches!(read_for(&settings, bare), Err(FetchError::Member("authorization_endpoint"))));
+        settings.login = false;
+        assert_eq!(read_for(&settings, bare).unwrap().token_endpoint.as_str(), ISSUER);
+        let nothing = read_for(&settings, |m| m.retain(|name, _| name == "issuer"));
+        assert!(matches!(nothing, Err(FetchError::Member("jwks_uri"))));
     }
 
     /// T-137, T-140: odd values where nobody looks keep nobody out.

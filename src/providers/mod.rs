@@ -28,6 +28,7 @@ mod relying_party;
 // whether that can be believed
 mod id_token;
 mod issuer;
+mod jwe;
 mod jws;
 mod keys;
 // a key that somebody else brings
@@ -66,6 +67,7 @@ pub use error::{
 };
 pub use http::HttpError;
 pub use id_token::IdTokenError;
+pub use jwe::{DecryptionKey, JweError, MAX_DECRYPTION_KEYS};
 pub use jws::JwsError;
 pub use keys::KeyError;
 pub use proof::{ProofJwt, ProofJwtError};

@@ -16,7 +16,7 @@ use super::{
     error::{AnswerError, CallbackIssuerError, SignInError, UserinfoError, printable},
     exchange::Tokens,
     groups::{Directory, Person},
-    id_token, issuer,
+    id_token, issuer, jwe,
     jws::TokenKind,
     keys::{self, KeySource, VerifyError},
     logout,
@@ -75,6 +75,8 @@ pub struct Probe {
     pub usable_keys: Option<usize>,
     /// There is a userinfo endpoint.
     pub userinfo: bool,
+    /// Tokens that programs bring can be checked: nothing that has to be asked about them is missing.
+    pub tokens: bool,
     /// There is an end-session endpoint: logout ends the session there too.
     pub end_session: bool,
     /// Callbacks say who sent them (RFC 9207).
@@ -159,6 +161,12 @@ impl Provider {
             || [issuer.as_ref(), by_hand].into_iter().flatten().any(|url| url.scheme() == "http")
     }
 
+    /// Whether there is a key to open its encrypted tokens with.
+    #[must_use]
+    pub fn decrypts(&self) -> bool {
+        !self.settings.decryption_keys.is_empty()
+    }
+
     /// What stands for it in a cookie.
     #[must_use]
     pub fn tag(&self) -> ProviderTag {
@@ -241,6 +249,9 @@ impl Provider {
     /// The claims of the ID token and its subject, once everything about it has been checked.
     async fn trusted(&self, tokens: &Tokens, nonce: &str) -> Result<(Map<String, Value>, Subject), SignInError> {
         let token = tokens.id_token.as_ref().ok_or(AnswerError::NoIdToken)?;
+        let opened = jwe::opened(token, &self.settings.decryption_keys);
+        let opened = opened.map_err(|error| SignInError::Signature(error.into()))?;
+        let token = opened.as_ref().unwrap_or(token);
         let trusted = keys::claims(token.expose(), TokenKind::Jwt, &self.settings.algorithms, &self.keys).await;
         let (algorithm, claims) = trusted.map_err(|error| match error {
             VerifyError::Unavailable(error) => SignInError::Unavailable(error),
@@ -376,6 +387,7 @@ impl Provider {
         Ok(Probe {
             usable_keys,
             userinfo: metadata.userinfo_endpoint.is_some(),
+            tokens: self.can_vouch(&metadata),
             end_session: self.logout_url("https://localhost/", None, None).is_some(),
             callbacks_have_issuer: metadata.callbacks_have_issuer,
         })

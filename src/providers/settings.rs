@@ -11,6 +11,7 @@ use std::{
 use jsonwebtoken::Algorithm;
 use url::Url;
 
+use super::jwe::DecryptionKey;
 use crate::{
     identity::{NeededClaims, ProviderName},
     secret::Secret,
@@ -55,6 +56,8 @@ pub struct Settings {
     pub client_auth: Option<ClientAuth>,
     /// What signs for us, for [`ClientAuth::PrivateKeyJwt`] and [`ClientAuth::MintedSecret`].
     pub client_key: Option<ClientKey>,
+    /// The private keys that tokens may be encrypted for; without any, encrypted ones are refused.
+    pub decryption_keys: Vec<DecryptionKey>,
 
     // what is asked for
     /// `openid` is among them, unless the protocol is plain OAuth 2.0.
@@ -372,6 +375,7 @@ impl Settings {
             client_secret: None,
             client_auth: None,
             client_key: None,
+            decryption_keys: Vec::new(),
             scopes: vec!["openid".to_owned()],
             authorization_parameters: Vec::new(),
             response_mode: ResponseMode::Query,

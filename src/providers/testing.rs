@@ -6,7 +6,7 @@ use std::{
     future::pending,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -29,6 +29,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto, jwk::Jwk};
+use rustls::RootCertStore;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
@@ -42,6 +43,9 @@ use crate::{
 
 pub(super) const NOW: UnixTime = UnixTime(1_800_000_000);
 pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+/// Read once: that takes longer than most tests.
+static SYSTEM_ROOTS: LazyLock<RootCertStore> = LazyLock::new(crate::outgoing::system_roots);
 
 /// A signing key of a provider.
 #[derive(Clone)]
@@ -298,12 +302,8 @@ impl FakeProvider {
     /// This provider as the gateway knows it.
     pub(super) fn known(&self, settings: Settings) -> (Arc<super::Provider>, Clock) {
         let clock = Clock::stopped(NOW);
-        let providers = Providers::new(
-            vec![settings],
-            |_| "http://localhost/_auth/callback/op".into(),
-            &crate::outgoing::system_roots(),
-            &clock,
-        );
+        let providers =
+            Providers::new(vec![settings], |_| "http://localhost/_auth/callback/op".into(), &SYSTEM_ROOTS, &clock);
         (Arc::clone(providers.unwrap().only().unwrap()), clock)
     }
 }

@@ -19,6 +19,7 @@ mod bearer_introspection;
 mod bearer_jwt;
 mod bearer_userinfo;
 mod client_auth;
+mod encrypted;
 mod endpoints;
 mod groups;
 mod oauth2;
@@ -260,7 +261,8 @@ async fn metadata_that_cannot_be_used_says_why() {
     let body = op.metadata().to_string().into();
     op.answers(path, Answer::Any { status: 200, headers: vec![("content-type", "text/plain")], body });
     let (provider, _) = op.known(op.settings());
-    let probe = Probe { usable_keys: Some(1), userinfo: true, end_session: true, callbacks_have_issuer: false };
+    let probe =
+        Probe { usable_keys: Some(1), userinfo: true, tokens: false, end_session: true, callbacks_have_issuer: false };
     assert_eq!(provider.probe().await.unwrap(), probe);
 }
 

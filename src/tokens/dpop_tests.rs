@@ -185,7 +185,7 @@ fn what_is_no_jwt_is_no_proof() {
             ProofError::Jwt(ProofJwtError::Signature),
         ),
         (format!("{twice}.{payload}.{signature}"), form(JwsError::Header)),
-        (by_another.clone(), ProofError::OtherKey),
+        (by_another, ProofError::OtherKey),
         (signed(b"[]"), form(JwsError::Payload)),
         (signed(b"{\"jti\":\"a\",\"jti\":\"b\"}"), form(JwsError::Payload)),
         (signed(b"\xff"), form(JwsError::Payload)),

@@ -100,6 +100,10 @@ pub(super) struct Provider {
     pub(super) client_team: Given<String>,
     /// Whom what our key signs is meant for (`aud`); without it, the token endpoint.
     pub(super) client_assertion_audience: Given<String>,
+    /// The private keys that open encrypted tokens (JWE), PKCS#8 in PEM, one after the other.
+    pub(super) decryption_key: Given<Pem>,
+    /// A file that holds them.
+    pub(super) decryption_key_file: Given<PathBuf>,
 
     // what is asked for
     /// What is asked for at a sign-in. With OpenID Connect, `openid` is always among it.

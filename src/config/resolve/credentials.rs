@@ -8,7 +8,7 @@ use crate::{
     gateway::settings::{Credentials, RouteSettings, TokenRules},
     identity::ProviderName,
     policy::Access,
-    providers::{Bearer, Settings},
+    providers::{Bearer, BearerMethod, Settings},
 };
 
 /// What holds where a route does not say otherwise.
@@ -189,10 +189,11 @@ fn check_takers(route: &RouteSettings, place: Option<&str>, takers: &[Taker<'_>]
         );
         reading.wrong(&key, what);
     }
-    let any = takers.iter().find(|taker| taker.bearer.insecure_any_audience);
-    if let Some(any) = any.filter(|_| !route.tokens.audiences.is_empty()) {
+    if !route.tokens.audiences.is_empty()
+        && let Some(open) = takers.iter().find(|taker| !taker.knows_audience())
+    {
         let own = place.map(|place| dotted(place, "token_audiences")).filter(|key| reading.place(key).is_some());
-        let what = format!("cannot be kept to{at}: tokens of {} count whomever they are for", any.named());
+        let what = format!("cannot be kept to{at}: nothing says whom the tokens of {} are for", open.named());
         reading.wrong(&own.unwrap_or_else(|| "tokens.audiences".to_owned()), what);
     }
 }
@@ -206,6 +207,11 @@ struct Taker<'a> {
 impl Taker<'_> {
     fn named(&self) -> String {
         named(&self.provider.name)
+    }
+
+    /// Whether it is looked at whom its tokens are for.
+    fn knows_audience(&self) -> bool {
+        !self.bearer.insecure_any_audience && self.bearer.method != BearerMethod::Userinfo
     }
 
     /// What tokens call it, as far as the configuration knows.

@@ -253,13 +253,23 @@ fn whatever_counts_has_a_provider() {
             "credentials = 'both'\nUP[tokens]\naudiences = ['x']".to_owned(),
             &[BOXES],
             &[
-                "DIR/doorward.toml:4: tokens.audiences cannot be kept to: tokens of `providers.y` count whomever they are for",
+                "DIR/doorward.toml:4: tokens.audiences cannot be kept to: nothing says whom the tokens of `providers.y` are for",
             ],
         ),
         (
+            "credentials = 'both'\nUP[tokens]\naudiences = ['x']".to_owned(),
+            &[("f", "kind = 'facebook'\nclient_secret = 's'")],
+            &[
+                "DIR/doorward.toml:4: tokens.audiences cannot be kept to: nothing says whom the tokens of `providers.f` are for",
+            ],
+        ),
+        ("credentials = 'both'\nUP[tokens]\naudiences = ['x']".to_owned(), &[A, BOX], &[]),
+        (
             "[tokens]\naudiences = ['x']\n[[routes]]\nUPcredentials = 'both'\ntoken_audiences = ['z']".to_owned(),
             &[BOXES],
-            &["DIR/doorward.toml:6: routes[0].token_audiences cannot be kept to: tokens of `providers.y` count"],
+            &[
+                "DIR/doorward.toml:6: routes[0].token_audiences cannot be kept to: nothing says whom the tokens of `providers.y`",
+            ],
         ),
     ] {
         let problems = case(&text, providers).problems();

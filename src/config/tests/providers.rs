@@ -25,6 +25,9 @@ fn case(lines: &str) -> Case {
         .with("none.pem", "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n")
         .with("odd.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
         .with("rsa.pem", &RSA)
+        .with("both.pem", &format!("{}{key}", *RSA))
+        .with("five.pem", &key.repeat(5))
+        .with("mixed.pem", &format!("{key}{}", pem(&PKCS_ECDSA_P384_SHA384)))
         .with("account.json", &account(&RSA, "https://oauth2.example/token"))
         .with("http.json", &account(&RSA, "http://oauth2.example/token"))
         .with("curve.json", &account(&key, "https://oauth2.example/token"))
@@ -131,6 +134,16 @@ fn a_provider_that_contradicts_itself_is_refused() {
             "client_certificate_file",
             "names DIR/p256.pem, which holds no PEM certificate",
         ),
+        // what opens tokens
+        (OIDC, "decryption_key = 'x'", "decryption_key", "is no PEM"),
+        (OIDC, "decryption_key_file = 'DIR/absent.pem'", "decryption_key_file", "names DIR/absent.pem, which cannot"),
+        (OIDC, "decryption_key_file = 'DIR/none.pem'", "decryption_key_file", "holds no PEM private key (PKCS#8)"),
+        (OIDC, "decryption_key_file = 'DIR/odd.pem'", "decryption_key_file", "holds no PEM private key (PKCS#8)"),
+        (OIDC, "decryption_key_file = 'DIR/p384.pem'", "decryption_key_file", "holds no PEM private key (PKCS#8)"),
+        (OIDC, "decryption_key_file = 'DIR/mixed.pem'", "decryption_key_file", "holds no PEM private key (PKCS#8)"),
+        (OIDC, "decryption_key_file = 'DIR/five.pem'", "decryption_key_file", "holds 5 keys; a token is tried with 4"),
+        (OIDC, "decryption_key = 'x'\ndecryption_key_file = 'DIR/p256.pem'", "decryption_key_file", "stands beside"),
+        (OAUTH2, "decryption_key_file = 'DIR/p256.pem'", "decryption_key_file", "is for `protocol = \"oidc\"`"),
         // what is asked for
         (OIDC, "response_mode = 'fragment'", "response_mode", "is `fragment`; known are `query`, `form_post`"),
         (OIDC, "pushed_authorization_requests = 'never'", "pushed_authorization_requests", "is `never`; known are"),
@@ -210,6 +223,7 @@ fn a_provider_that_contradicts_itself_is_refused() {
         format!("{OIDC}client_auth = 'private_key_jwt'\nclient_key_file = 'DIR/p384.pem'"),
         format!("{OIDC}client_key_file = 'DIR/rsa.pem'\nclient_key_algorithm = 'PS256'"),
         "kind = 'logingov'\nclient_key_file = 'DIR/rsa.pem'".to_owned(),
+        format!("{OIDC}decryption_key_file = 'DIR/both.pem'"),
         format!("{OIDC}logout_url = ''\nmax_age = '0s'\nuser_claim = ['upn', '/a/b']"),
         format!("{OIDC}required_claims = {{ hd = [], 'urn:x' = ['a'] }}"),
     ] {

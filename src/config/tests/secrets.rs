@@ -44,8 +44,11 @@ fn a_private_key_is_never_shown() {
     let case = Case::good().variable("PROVIDERS__CORP__CLIENT_KEY", &pem);
     let key = case.loaded().settings.providers.remove(0).client_key.unwrap();
     assert_eq!(*key.pem.expose(), pem);
+    let case = case.variable("PROVIDERS__CORP__DECRYPTION_KEY", &pem);
+    assert_eq!(case.loaded().settings.providers.remove(0).decryption_keys.len(), 1);
     let shown = everything_shown(&case);
-    assert!(shown.contains("client_key = \"[secret]\"") && !shown.contains(inside), "{shown}");
+    assert!(shown.contains("client_key = \"[secret]\"") && shown.contains("decryption_key = \"[secret]\""), "{shown}");
+    assert!(!shown.contains(inside), "{shown}");
 }
 
 #[test]

@@ -54,9 +54,11 @@ impl Said {
         self.claims.get(name).and_then(Value::as_str)
     }
 
-    /// The client it was issued to (RFC 9068 §2.2, and what providers have instead).
+    /// The client it was issued to (RFC 9068 §2.2, and what providers have instead): of an ID token the one that it is for.
     fn client(&self) -> Option<&str> {
-        ["client_id", "azp", "cid", "appid"].into_iter().find_map(|name| self.text(name))
+        let names = ["client_id", "azp", "cid", "appid"];
+        let named = names.into_iter().find_map(|name| self.text(name));
+        named.or_else(|| self.text("aud").filter(|_| self.is_id_token))
     }
 
     /// The times that it is good between; its end, where it has one.
@@ -227,7 +229,9 @@ impl Provider {
         if let Err(error) = wanted.check_required(alone) {
             return Ok(Err(error.into()));
         }
-        let asks = rules.userinfo_fallback && !subject.is_empty() && !wanted.missing(alone).is_empty();
+        // An ID token opens no endpoint.
+        let may_ask = rules.userinfo_fallback && !said.is_id_token && !subject.is_empty();
+        let asks = may_ask && !wanted.missing(alone).is_empty();
         let more = if asks {
             let metadata = self.metadata.get().await?;
             Some(userinfo::add(&self.client, &self.keys, &metadata, token, subject, now).await?)

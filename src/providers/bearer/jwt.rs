@@ -14,6 +14,7 @@ use crate::{
     providers::{
         Bearer, Provider,
         error::TokenError,
+        jwe,
         jws::{TokenKind, Unverified},
         keys::{self, VerifyError},
     },
@@ -127,6 +128,9 @@ fn issuer(iss: Value) -> Option<Box<str>> {
 impl Provider {
     /// What `token` claims, once a key of this provider has vouched for it and it is of a kind that counts.
     pub(super) async fn verified(&self, token: &Secret<String>, rules: &Bearer) -> Result<Said, BearerError> {
+        let opened = jwe::opened(token, &self.settings.decryption_keys);
+        let opened = opened.map_err(|error| BearerRefusal::Token(TokenError::from(error)))?;
+        let token = opened.as_ref().unwrap_or(token);
         let token = Unverified::parse(token.expose(), TokenKind::AccessToken, &self.settings.algorithms)
             .map_err(|error| BearerRefusal::Token(TokenError::from(error)))?;
         let verified = keys::verify(&token, &self.keys).await.map_err(|error| match error {
@@ -161,7 +165,7 @@ fn is_id_token(claims: &Map<String, Value>, client_id: &str, rules: &Bearer) -> 
     if has(&["nonce", "at_hash", "c_hash", "s_hash"]) {
         return true;
     }
-    if has(&["scope", "scp", "client_id", "cid", "appid", "gty"]) {
+    if has(&["scope", "scp", "client_id", "cid", "appid", "azpacr", "gty"]) {
         return false;
     }
     let is_client = |audience: &Value| {

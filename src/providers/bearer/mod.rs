@@ -19,6 +19,7 @@ use super::{
     error::{ErrorCode, TokenError},
     http::HttpError,
     issuer,
+    metadata::Metadata,
     signing::SigningError,
 };
 use crate::{
@@ -244,15 +245,21 @@ impl Provider {
         self.settings.bearer.as_ref().is_some_and(super::Bearer::takes_black_boxes)
     }
 
-    /// Whether it can open encrypted tokens.
-    #[must_use]
-    pub fn decrypts(&self) -> bool {
-        false
-    }
-
     /// The issuers that its tokens are of: one, or with tenants that of each.
     pub fn issuers(&self) -> impl Iterator<Item = String> {
         issuer::all(&self.settings).into_iter()
+    }
+
+    /// Whether it has what has to be asked about tokens.
+    pub(super) fn can_vouch(&self, metadata: &Metadata) -> bool {
+        let Some(rules) = &self.settings.bearer else { return false };
+        match (rules.method, rules.introspection) {
+            (BearerMethod::Userinfo, _) => metadata.userinfo_endpoint.is_some(),
+            (_, Some(IntrospectionProtocol::Standard | IntrospectionProtocol::Tokeninfo)) => {
+                metadata.introspection_endpoint.is_some()
+            }
+            (_, Some(IntrospectionProtocol::ValidateBearer) | None) => true,
+        }
     }
 
     /// Whether tokens of this provider count anywhere.
@@ -268,9 +275,17 @@ impl Provider {
     pub async fn vouch(&self, token: &Secret<String>) -> Result<Vouched, BearerError> {
         let rules = self.settings.bearer.as_ref().ok_or(BearerRefusal::BlackBox)?;
         let now = self.clock.now();
-        let is_black_box = jwt::is_black_box(token.expose());
+        let is_readable = match rules.takes_black_boxes() {
+            true => match Shape::of(token.expose()) {
+                Shape::Jwt(iss) => iss.is_some(),
+                Shape::Encrypted(_) => self.decrypts(),
+                Shape::BlackBox => false,
+            },
+            // Whose it says to be makes no difference then.
+            false => !jwt::is_black_box(token.expose()),
+        };
         let said = match (rules.method, rules.introspection) {
-            (BearerMethod::Jwt | BearerMethod::Auto, _) if !is_black_box => self.verified(token, rules).await?,
+            (BearerMethod::Jwt | BearerMethod::Auto, _) if is_readable => self.verified(token, rules).await?,
             (BearerMethod::Jwt, _) | (BearerMethod::Auto, None) => return Err(BearerRefusal::BlackBox.into()),
             (BearerMethod::Introspection | BearerMethod::Auto, protocol) => {
                 let protocol = protocol.unwrap_or(IntrospectionProtocol::Standard);

@@ -1,7 +1,7 @@
 //! What is said of a token is looked at alike, whoever says it (T-088, T-089, T-098).
 
 use super::{
-    bearer_introspection::{self, harmless, says, vouch},
+    bearer_introspection::{self, TOKEN, harmless, says},
     testing::{NOW, bearer},
     *,
 };
@@ -34,6 +34,16 @@ impl World {
         Self { op, signer }
     }
 
+    fn provider(&self, witness: Witness, change: impl FnOnce(&mut Settings)) -> Arc<Provider> {
+        let mut settings = match witness {
+            Witness::Endpoint(protocol) => bearer_introspection::settings(&self.op, protocol),
+            Witness::Keys => Settings { bearer: Some(bearer(BearerMethod::Jwt)), ..self.op.settings() },
+            Witness::Userinfo => Settings { bearer: Some(bearer(BearerMethod::Userinfo)), ..self.op.settings() },
+        };
+        change(&mut settings);
+        self.op.known(settings).0
+    }
+
     /// What becomes of a token of which `witness` says `claims`.
     async fn asked(
         &self,
@@ -41,28 +51,23 @@ impl World {
         claims: Value,
         change: impl FnOnce(&mut Settings),
     ) -> Result<Vouched, BearerError> {
-        let mut settings = match witness {
-            Witness::Endpoint(protocol) => bearer_introspection::settings(&self.op, protocol),
-            Witness::Keys => Settings { bearer: Some(bearer(BearerMethod::Jwt)), ..self.op.settings() },
-            Witness::Userinfo => Settings { bearer: Some(bearer(BearerMethod::Userinfo)), ..self.op.settings() },
-        };
-        change(&mut settings);
-        let (provider, _) = self.op.known(settings);
-        match witness {
+        let provider = self.provider(witness, change);
+        let token = match witness {
             Witness::Keys => {
                 let header = with(self.signer.header(), &json!({"typ": "at+jwt"}));
                 let claims = with(json!({"iss": self.op.origin, "exp": NOW.0 + 300}), &claims);
-                provider.vouch(&secret(&self.signer.sign_bytes(&header, claims.to_string().as_bytes()))).await
+                self.signer.sign_bytes(&header, claims.to_string().as_bytes())
             }
             Witness::Endpoint(protocol) => {
                 says(&self.op, protocol, &claims);
-                vouch(&provider).await
+                TOKEN.to_owned()
             }
             Witness::Userinfo => {
                 self.op.json("/userinfo", claims);
-                vouch(&provider).await
+                TOKEN.to_owned()
             }
-        }
+        };
+        Box::pin(async move { provider.vouch(&secret(&token)).await }).await
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use IntrospectionProtocol::{Standard, Tokeninfo, ValidateBearer};
 
-const TOKEN: &str = "b1ack b0x+/=&x=y";
+pub(super) const TOKEN: &str = "b1ack b0x+/=&x=y";
 
 /// A client that asks by `protocol`.
 pub(super) fn settings(op: &FakeProvider, protocol: IntrospectionProtocol) -> Settings {

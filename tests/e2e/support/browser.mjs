@@ -85,7 +85,7 @@ const clientWithoutBrowser = (options) => request.newContext({ extraHTTPHeaders:
 export async function sessionCookie(publicUrl, login, { secrets, ...options } = {}) {
   const client = await clientWithoutBrowser(options);
   try {
-    const consent = await answerLoginForm(client, publicUrl, login);
+    const consent = await answerLoginForm(client, loginOf(publicUrl), login);
     const home = await client.post(consent.url(), { form: { prompt: 'consent' } });
     assert.equal(new URL(home.url()).origin, publicUrl, `not back at the gateway but at ${home.url()}: ${await home.text()}`);
     const { cookies: held } = await client.storageState();
@@ -99,10 +99,13 @@ export async function sessionCookie(publicUrl, login, { secrets, ...options } = 
 }
 
 /** Signs in likewise but stops before the gateway learns anything: the callback with a code that is still good. */
-export async function unusedCallback(publicUrl, login) {
+export const unusedCallback = (publicUrl, login) => callbackFrom(loginOf(publicUrl), login);
+
+/** Where the provider sends whoever begins at `start`, signs in there as `login` and agrees to everything. */
+export async function callbackFrom(start, login) {
   const client = await clientWithoutBrowser();
   try {
-    const consent = await answerLoginForm(client, publicUrl, login);
+    const consent = await answerLoginForm(client, start, login);
     const authorization = await client.post(consent.url(), { form: { prompt: 'consent' }, maxRedirects: 0 });
     const callback = await client.get(authorization.headers().location, { maxRedirects: 0 });
     return callback.headers().location;
@@ -111,8 +114,10 @@ export async function unusedCallback(publicUrl, login) {
   }
 }
 
-async function answerLoginForm(client, publicUrl, login) {
-  const form = await client.get(`${publicUrl}/_auth/login?rd=/`);
+const loginOf = (publicUrl) => `${publicUrl}/_auth/login?rd=/`;
+
+async function answerLoginForm(client, start, login) {
+  const form = await client.get(start);
   assert.match(form.url(), /\/interaction\//, `not at the provider but at ${form.url()}: ${form.status()} ${await form.text()}`);
   return client.post(form.url(), { form: { prompt: 'login', login, password: 'any password' } });
 }

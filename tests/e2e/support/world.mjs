@@ -2,6 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 
 import { startApplication } from './application.mjs';
 import { clientOf, gatewayAddress, keepLog, newKey, startGateway } from './gateway.mjs';
@@ -11,10 +14,12 @@ import { Secrets } from './secrets.mjs';
 /**
  * A provider, an application and a gateway, each of which can be stopped and started again where it was.
  *
+ * What variables cannot say stands in a file: `configuration` gets the application's address and returns the TOML, `upstream` or `routes` included.
+ *
  * `stop` ends them, and fails if the gateway's log holds anything that passed through as a secret (T-115): every
  * test that starts a world is a test of that.
  */
-export async function startWorld({ env = {}, provider: providerOptions = {}, upstream, address, providerUp = true } = {}) {
+export async function startWorld({ env = {}, provider: providerOptions = {}, upstream, configuration, address, providerUp = true } = {}) {
   const world = {
     secrets: new Secrets(),
     address: address ?? (await gatewayAddress()),
@@ -31,8 +36,15 @@ export async function startWorld({ env = {}, provider: providerOptions = {}, ups
   };
 
   world.startGateway = async (more = {}) => {
+    const application = upstream ?? world.application.url;
+    if (configuration) {
+      world.folder ??= mkdtempSync(path.join(tmpdir(), 'doorward-e2e-'));
+      const file = path.join(world.folder, 'doorward.toml');
+      writeFileSync(file, configuration(application));
+      more = { DOORWARD_CONFIG: file, DOORWARD_UPSTREAM: undefined, ...more };
+    }
     world.gateway = await startGateway(world.address, {
-      upstream: upstream ?? world.application.url,
+      upstream: application,
       issuer: world.provider.issuer,
       client: world.client,
       key: world.key,
@@ -50,7 +62,10 @@ export async function startWorld({ env = {}, provider: providerOptions = {}, ups
 
   world.stop = async () => {
     // the others end too when the gateway did not end well
-    await world.stopGateway().finally(() => Promise.all([world.application?.stop(), world.provider?.stop()]));
+    await world.stopGateway().finally(() => {
+      if (world.folder) rmSync(world.folder, { recursive: true });
+      return Promise.all([world.application?.stop(), world.provider?.stop()]);
+    });
   };
 
   try {

@@ -5,6 +5,7 @@
 
 mod adfs;
 mod auth0_okta;
+mod bearer;
 mod cognito_forgerock;
 mod facebook_github;
 mod google;

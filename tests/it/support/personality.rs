@@ -131,8 +131,8 @@ impl Personality {
         tokio::spawn(provider.clone().serve(at, std::future::pending()));
 
         let named = |(key, value): &(&str, &str)| {
-            let own = !key.contains('.')
-                || ["authorization_parameters.", "required_claims."].iter().any(|own| key.starts_with(own));
+            let own = (!key.contains('.') && *key != "credentials")
+                || ["authorization_parameters.", "required_claims.", "bearer."].iter().any(|own| key.starts_with(own));
             let key = if own { table(key) } else { (*key).to_owned() };
             (key, value.replace("ORIGIN", &origin))
         };

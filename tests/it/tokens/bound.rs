@@ -1,4 +1,6 @@
-//! Tokens that are bound to a key: whoever has only the token has nothing (RFC 9449).
+//! Tokens that are bound to a key or a certificate: whoever has only the token has nothing (RFC 9449, RFC 8705).
+
+use std::sync::Arc;
 
 use aws_lc_rs::{
     digest::{SHA256, digest},
@@ -8,8 +10,16 @@ use aws_lc_rs::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
 use serde_json::{Value, json};
 
+use doorward::clock::Clock;
+use rustls::{
+    ClientConfig, RootCertStore, crypto,
+    pki_types::{PrivateKeyDer, ServerName},
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+
 use super::{challenge, claims, gate, refused, token, with};
-use crate::support::{Gate, gate::NOW, wire::Raw};
+use crate::support::{Caller, Gate, Upstream, gate as told, gate::NOW, wire::Raw};
 
 /// A program's own key.
 struct Key(EcdsaKeyPair);
@@ -117,4 +127,60 @@ async fn a_proof_needs_a_bound_token() {
     let certificate = with(claims(&gate), &json!({"cnf": {"x5t#S256": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}));
     let answer = ask(&gate, "DPoP", &super::token(&gate.provider, &certificate), &[&proof]).await;
     assert_eq!(refused(&gate, &answer), (401, "invalid_token".to_owned()));
+}
+
+/// RFC 8705 §3: the connection has to have the certificate that the token names, and that needs its key.
+#[tokio::test]
+async fn a_token_can_be_bound_to_a_certificate() {
+    let public = "https://app.example.com";
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let own = rcgen::generate_simple_self_signed(["app.example.com".to_owned()]).unwrap();
+    std::fs::write(&cert, own.cert.pem()).unwrap();
+    std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    let (ours, others) = (certificate("script"), certificate("another"));
+
+    for (asks, certificate, status) in
+        [("true", None, 401), ("true", Some(&others), 401), ("true", Some(&ours), 200), ("false", Some(&ours), 401)]
+    {
+        let clock = Clock::stopped(NOW);
+        let provider = told::provider(public, &clock).await;
+        let more = [
+            ("public_url", public),
+            ("credentials", "bearer"),
+            ("tls.cert", cert.to_str().unwrap()),
+            ("tls.key", key.to_str().unwrap()),
+            ("tls.client_certificates", asks),
+        ];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gate = Gate::beside(listener, provider, Upstream::start().await, clock, &more);
+        let mut roots = RootCertStore::empty();
+        roots.add(own.cert.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match certificate {
+            None => config.with_no_client_auth(),
+            Some(shown) => {
+                let key = PrivateKeyDer::Pkcs8(shown.signing_key.serialize_der().into());
+                config.with_client_auth_cert(vec![shown.cert.der().clone()], key).unwrap()
+            }
+        };
+        let stream = TcpStream::connect(gate.address).await.unwrap();
+        let name = ServerName::try_from("app.example.com").unwrap();
+        let mut caller = Caller::on(TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap());
+        let thumbprint = BASE64URL.encode(digest(&SHA256, ours.cert.der()));
+        let bound = json!({"aud": public, "cnf": {"x5t#S256": thumbprint}});
+        let token = token(&gate.provider, &with(claims(&gate), &bound));
+        let request = format!("GET / HTTP/1.1\r\nHost: app.example.com\r\nAuthorization: Bearer {token}\r\n\r\n");
+        let answer = caller.ask(request).await;
+        assert_eq!(answer.status, status, "{asks} {}: {}", certificate.is_some(), answer.text());
+        assert_eq!(gate.upstream.take().len(), usize::from(status == 200));
+    }
+}
+
+/// A program's own.
+fn certificate(name: &str) -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    rcgen::generate_simple_self_signed([name.to_owned()]).unwrap()
 }

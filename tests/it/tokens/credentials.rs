@@ -4,6 +4,9 @@ use serde_json::json;
 
 use super::{ask, bearer, challenge, claims, gate, good, refused, token, with};
 
+/// Path and lines of a request; status, `X-User` and what the application sees of `Authorization`.
+type Case<'a> = (&'a str, &'a [&'a str], u16, Option<&'a str>, Option<&'a str>);
+
 /// Each route takes what it says, and passes on what is not its own.
 #[tokio::test]
 async fn what_counts_where() {
@@ -13,8 +16,7 @@ async fn what_counts_where() {
     let elsewhere = with(claims(&gate), &json!({"aud": "https://elsewhere.example"}));
     let elsewhere = bearer(&super::token(&gate.provider, &elsewhere));
     gate.upstream.take();
-    let cases: &[(&str, &[&str], u16, Option<&str>, Option<&str>)] = &[
-        // path, lines; status, X-User, what the application sees of Authorization
+    let cases: &[Case<'_>] = &[
         ("/", &[&token], 401, None, None),
         ("/", &[&cookie, &token], 200, Some("grace"), Some(&token)),
         ("/", &[&cookie, basic], 200, Some("grace"), Some(basic)),

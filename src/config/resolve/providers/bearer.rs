@@ -132,19 +132,8 @@ pub(super) fn resolve(
             }
         }
     }
-    match method {
-        Some(BearerMethod::Userinfo) => {
-            check_userinfo(any_audience == Some(true), userinfo_fallback == Some(true), place, table);
-        }
-        Some(BearerMethod::Jwt | BearerMethod::Auto) if plain_jwt == Some(true) => {
-            let is_ours = |client: &Client| !client.id.is_empty() && audiences.contains(client.id.as_str());
-            if client.is_some_and(is_ours) && (table.is_written(PLAIN_JWT) || table.is_written(AUDIENCES)) {
-                let what = "is on, and tokens for our own `client_id` count: an ID token that bears no mark of its own cannot be told \
-                            from an access token";
-                table.warn(PLAIN_JWT, what);
-            }
-        }
-        Some(BearerMethod::Introspection | BearerMethod::Jwt | BearerMethod::Auto) | None => {}
+    if method == Some(BearerMethod::Userinfo) {
+        check_userinfo(any_audience == Some(true), userinfo_fallback == Some(true), place, table);
     }
     Some(Bearer {
         method: method?,

@@ -3,6 +3,7 @@
 mod bearer;
 mod client;
 mod collisions;
+mod decryption;
 mod groups;
 mod people;
 mod place;
@@ -93,6 +94,7 @@ fn provider(name: &str, raw: &mut Provider, around: &Around<'_>, reading: &mut R
     let client = client::resolve(raw, is_client, table);
     let bearer = bearer::resolve(raw, asked, place.as_ref(), client.as_ref(), table);
     let is_oauth2 = place.as_ref().is_some_and(|place| place.protocol != Protocol::Oidc);
+    let decryption_keys = decryption::resolve(raw, is_oauth2, table);
     let request = request::resolve(raw, is_oauth2, around.origin, table);
     let people = people::resolve(raw, is_oauth2, request.as_ref(), &around.needed, table);
     let display_name = table.required(&mut raw.display_name, "display_name");
@@ -126,6 +128,7 @@ fn provider(name: &str, raw: &mut Provider, around: &Around<'_>, reading: &mut R
         client_secret: secret,
         client_auth: auth,
         client_key: key,
+        decryption_keys,
         scopes,
         authorization_parameters,
         response_mode,
