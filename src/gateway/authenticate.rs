@@ -1,10 +1,11 @@
-//! Step 3: who is calling? A session cookie or a token; the route says which may count, and of whose. One that lets everybody in does not ask.
+//! Step 3: who is calling? A session cookie or a token; the route says which may count, and of which providers. One that lets everybody in does
+//! not ask.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header};
 use url::Url;
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     assertion::KnownBy,
     clock::UnixTime,
-    identity::Identity,
+    identity::{Identity, printable},
     policy::Access,
     providers::{Audience, Confirmation, Nameless, Providers, Vouched},
     server::Connection,
@@ -227,14 +228,14 @@ fn check_audience(vouched: &Vouched, route: &TokenRoute) -> Result<(), CallerErr
         return Ok(());
     }
     let list = |texts: &mut dyn Iterator<Item = &Box<str>>| {
-        texts.map(|text| crate::identity::printable(text)).collect::<Vec<_>>().join("`, `").into()
+        texts.map(|text| printable(text)).collect::<Vec<_>>().join("`, `").into()
     };
     Err(CallerError::Audience { found: list(&mut named.iter()), expected: list(&mut accepted.iter()) })
 }
 
 /// What of a token the application does not get to see, unless its route says so.
 pub(super) fn hide_token(headers: &mut HeaderMap) {
-    headers.remove(http::header::AUTHORIZATION);
+    headers.remove(header::AUTHORIZATION);
     headers.remove(DPOP);
 }
 
