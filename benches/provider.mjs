@@ -2,7 +2,8 @@
 //
 //   node benches/provider.mjs PORT < clients.json      answers one JSON line when it is ready
 //
-// `g5-alice` is in five groups; everything a scope allows is in the ID token, so that it reaches every gateway the same way.
+// `g5-alice` is in five groups; everything a scope allows is in the ID token, so that it reaches every gateway the same way. Clients that ask for
+// themselves get a JWT for whatever resource they name (RFC 8707, RFC 9068).
 
 import { text } from 'node:stream/consumers';
 
@@ -20,5 +21,13 @@ const { issuer } = await startProvider({
   clients: JSON.parse(await text(process.stdin)),
   claimsIn: 'id_token',
   claims,
+  configure(settings) {
+    settings.features.clientCredentials = { enabled: true };
+    settings.features.resourceIndicators = {
+      enabled: true,
+      getResourceServerInfo: (_ctx, audience) => ({ audience, scope: '', accessTokenFormat: 'jwt' }),
+    };
+    settings.ttl.ClientCredentials = settings.ttl.AccessToken;
+  },
 });
 console.log(JSON.stringify({ issuer }));

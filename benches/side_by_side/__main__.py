@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import cookies, instructions, machine, memory, requests, servers, start
+from . import cookies, instructions, machine, memory, requests, servers, start, tokens
 from .processes import Program, Unexpected, free_port, stop_all
 from .signin import NotSignedIn
 
@@ -29,6 +29,7 @@ def main(parts):
             "shm": world.client("/_openidc/callback"),
             "cookie": world.client("/_openidc/callback"),
         }
+        world.add_program()
         try:
             servers.upstream(world)
             _provider(world)
@@ -38,6 +39,7 @@ def main(parts):
                 "memory": lambda: memory.measure(world, clients),
                 "instructions": lambda: instructions.measure(world, clients),
                 "requests": lambda: requests.measure(world, clients, rounds, seconds),
+                "tokens": lambda: tokens.measure(world, clients, rounds, seconds),
             }
             for part in parts:
                 run[part]()

@@ -18,9 +18,9 @@ class Load:
     per_second: float
 
 
-def wrk(url, seconds, cookie):
-    """`seconds` of requests on all connections. Every answer has to be good."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", f"Cookie: {cookie}", url]
+def wrk(url, seconds, credential):
+    """`seconds` of requests on all connections, each with the header field `credential`. Every answer has to be good."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", credential, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
     said = done.stdout + done.stderr
     count, rate = re.search(r"(\d+) requests in", said), re.search(r"Requests/sec:\s+([\d.]+)", said)
@@ -32,10 +32,10 @@ def wrk(url, seconds, cookie):
 class Connection:
     """A keep-alive connection that asks one thing again and again, and then may stay open and say nothing."""
 
-    def __init__(self, port, path, cookie=""):
+    def __init__(self, port, path, credential):
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: {cookie}\r\n\r\n".encode()
+        self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{credential}\r\n\r\n".encode()
 
     def ask(self, status=200):
         """One request and its whole answer, which has to have this `status`: the body."""

@@ -24,17 +24,17 @@ class Row:
     per_second: list = field(default_factory=list)
     busy: list = field(default_factory=list)
 
-    def cookie(self):
+    def credential(self):
         """A new session. Browsers take a renewed cookie, wrk never does: an ageing one would be renewed with every answer."""
         url, browser = f"{self.gateway.url}{servers.FOR_USER}", Browser()
         browser.sign_in(url, servers.USER)
-        return browser.cookie_header(url)
+        return browser.credential(url)
 
     def round(self, seconds):
-        url, cookie = f"http://127.0.0.1:{self.program.port}{self.path}", self.cookie()
-        load.wrk(url, 1, cookie)
+        url, credential = f"http://127.0.0.1:{self.program.port}{self.path}", self.credential()
+        load.wrk(url, 1, credential)
         before = cpu(self.program.pid)
-        done = load.wrk(url, seconds, cookie)
+        done = load.wrk(url, seconds, credential)
         used = cpu(self.program.pid) - before
         self.user.append(used.user / done.requests * 1e6)
         self.total.append(used.total / done.requests * 1e6)
@@ -45,14 +45,14 @@ class Row:
 
     def check(self):
         """Before anything is measured: the answer is the application's, and behind a gateway the application knows who called."""
-        port, cookie = self.program.port, self.cookie()
-        if load.Connection(port, self.path, cookie).ask() != servers.BODY:
+        port, credential = self.program.port, self.credential()
+        if load.Connection(port, self.path, credential).ask() != servers.BODY:
             raise Unexpected(f"{self.name}: not the application's answer")
-        seen = load.Connection(port, servers.SEEN, cookie).ask().decode()
+        seen = load.Connection(port, servers.SEEN, credential).ask().decode()
         if seen != (servers.USER if self.path == servers.FOR_USER else ""):
             raise Unexpected(f"{self.name}: the application was told {seen!r}")
         if self.path == servers.FOR_USER:
-            load.Connection(port, self.path, "nobody=1").ask(status=401)
+            load.Connection(port, self.path, "Cookie: nobody=1").ask(status=401)
 
     def _check_log(self, requests):
         """Rows with an access log have written a line for each request; then the file makes room for the next round."""
@@ -66,6 +66,12 @@ class Row:
 def measure(world, clients, rounds, seconds):
     heading(f"Requests: {rounds} rounds × {seconds} s, {load.CONNECTIONS} keep-alive connections, 1 KB body, one worker on one core")
     rows = _rows(world, clients)
+    alternate(rows, rounds, seconds)
+    _print(rows)
+
+
+def alternate(rows, rounds, seconds):
+    """Looks at the answers, then measures in turns; the programs of the `rows` end with it."""
     for row in rows:
         row.check()
     for turn in range(rounds):
@@ -74,7 +80,31 @@ def measure(world, clients, rounds, seconds):
             row.round(seconds)
     for row in rows:
         row.program.stop()
-    _print(rows)
+
+
+def compare(what, rows, to):
+    """The figures of the `rows`, which are called `what`, and what they are as ratios `to` one of them."""
+    table(
+        [what, "CPU µs", "of it user", "least – most", "ratio", "user ratio", "requests/s", "ratio", "core busy"],
+        [
+            [
+                row.name,
+                f"{median(row.total):.1f}",
+                f"{median(row.user):.1f}",
+                f"{min(row.total):.1f} – {max(row.total):.1f}",
+                f"{ratio(row, to):.2f}",
+                f"{median(row.user) / median(to.user):.2f}",
+                f"{median(row.per_second):.0f}",
+                f"{median(row.per_second) / median(to.per_second):.2f}",
+                f"{median(row.busy):.0%}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def ratio(row, to):
+    return median(row.total) / median(to.total)
 
 
 def _rows(world, clients):
@@ -101,29 +131,9 @@ def _rows(world, clients):
 def _print(rows):
     by_name = {row.name: row for row in rows}
     nginx = by_name["nginx plain"]
-    table(
-        ["proxy", "CPU µs", "of it user", "least – most", "ratio", "user ratio", "requests/s", "ratio", "core busy"],
-        [
-            [
-                row.name,
-                f"{median(row.total):.1f}",
-                f"{median(row.user):.1f}",
-                f"{min(row.total):.1f} – {max(row.total):.1f}",
-                f"{_ratio(row, nginx):.2f}",
-                f"{median(row.user) / median(nginx.user):.2f}",
-                f"{median(row.per_second):.0f}",
-                f"{median(row.per_second) / median(nginx.per_second):.2f}",
-                f"{median(row.busy):.0%}",
-            ]
-            for row in rows
-        ],
-    )
+    compare("proxy", rows, nginx)
     ours, ours_logging = by_name["Doorward"], by_name["Doorward, access log"]
     shm = by_name["Apache + mod_auth_openidc, shared memory"]
-    target("Doorward to nginx plain, both without access log", _ratio(ours, nginx), 1.30)
-    target("Doorward to nginx plain, both with access log", _ratio(ours_logging, by_name["nginx plain, access log"]), 1.30)
-    target("mod_auth_openidc (shared memory) to Doorward, both without access log", _ratio(shm, ours), 6, at_least=True)
-
-
-def _ratio(row, to):
-    return median(row.total) / median(to.total)
+    target("Doorward to nginx plain, both without access log", ratio(ours, nginx), 1.30)
+    target("Doorward to nginx plain, both with access log", ratio(ours_logging, by_name["nginx plain, access log"]), 1.30)
+    target("mod_auth_openidc (shared memory) to Doorward, both without access log", ratio(shm, ours), 6, at_least=True)

@@ -18,6 +18,8 @@ BODY = b"x" * 1024
 # How Doorward is told to work with one thread.
 ONE_THREAD = {"DOORWARD_THREADS": "1"}
 QUIET = {"DOORWARD_LOG__FILTER": "info,access=off"}
+# Where cookies and tokens count.
+BOTH = {"DOORWARD_CREDENTIALS": "both"}
 
 _MODULES = Path("/usr/lib/apache2/modules")
 
@@ -30,6 +32,7 @@ class World:
     upstream: int = 0
     issuer: str = ""
     clients: list = field(default_factory=list)
+    program_secret: str = field(default_factory=lambda: secrets.token_hex(16))
     # Clients are registered before the provider starts, so every gateway's port is chosen before it.
     _count: int = 0
 
@@ -47,6 +50,19 @@ class World:
         }
         self.clients.append(client)
         return Client(port, client["client_id"], client["client_secret"], client["redirect_uris"][0])
+
+    def add_program(self):
+        """A client that gets tokens for itself. It is called what the person is called, so that the application is told the same."""
+        self.clients.append(
+            {
+                "client_id": USER,
+                "client_secret": self.program_secret,
+                "token_endpoint_auth_method": "client_secret_post",
+                "grant_types": ["client_credentials"],
+                "response_types": [],
+                "redirect_uris": [],
+            }
+        )
 
 
 @dataclass(frozen=True)

@@ -56,14 +56,16 @@ class Browser:
         """The cookies for `url` whose name begins with `named`."""
         return {name: value for name, value in self._jar.get(urlsplit(url).netloc, {}).items() if name.startswith(named)}
 
-    def cookie_header(self, url):
-        return "; ".join(f"{name}={value}" for name, value in self.cookies(url).items())
+    def credential(self, url):
+        """The header field with all cookies for `url`; nothing where there are none."""
+        pairs = "; ".join(f"{name}={value}" for name, value in self.cookies(url).items())
+        return pairs and f"Cookie: {pairs}"
 
     def _ask(self, method, url, body):
         target = urlsplit(url)
         headers = dict(_NAVIGATION)
-        if cookies := self.cookie_header(url):
-            headers["Cookie"] = cookies
+        if credential := self.credential(url):
+            headers["Cookie"] = credential.removeprefix("Cookie: ")
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         # 127.0.0.1 is where everybody listens, also who is called localhost
