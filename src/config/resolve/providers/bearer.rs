@@ -44,11 +44,9 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Whether the provider answers only clients that it knows.
-    pub(super) fn needs_client(&self, table: &Table<'_, '_>) -> bool {
+    pub(super) fn needs_client(&self) -> bool {
         match self.introspection {
-            Some(IntrospectionProtocol::Standard | IntrospectionProtocol::ValidateBearer) => {
-                table.tokens_count || table.is_written(METHOD) || table.is_written(INTROSPECTION)
-            }
+            Some(IntrospectionProtocol::Standard | IntrospectionProtocol::ValidateBearer) => true,
             Some(IntrospectionProtocol::Tokeninfo) | None => false,
         }
     }

@@ -90,7 +90,7 @@ fn provider(name: &str, raw: &mut Provider, around: &Around<'_>, reading: &mut R
         );
     }
     // Who only brings tokens needs no client of ours, unless we ask about them as one.
-    let is_client = login != Some(false) || asked.as_ref().is_some_and(|asked| asked.needs_client(table));
+    let is_client = login != Some(false) || asked.as_ref().is_some_and(bearer::Asked::needs_client);
     let client = client::resolve(raw, is_client, table);
     let bearer = bearer::resolve(raw, asked, place.as_ref(), client.as_ref(), table);
     let is_oauth2 = place.as_ref().is_some_and(|place| place.protocol != Protocol::Oidc);
