@@ -218,7 +218,13 @@ fn only_proof(headers: &HeaderMap) -> Option<&str> {
 
 /// The route's own audiences come before the provider's, and where neither has any, a token is for the route as a resource, or for all of us.
 fn check_audience(vouched: &Vouched, route: &TokenRoute) -> Result<(), CallerError> {
-    let Audience::Named { named, accepted } = &vouched.audience else { return Ok(()) };
+    let (named, accepted) = match &vouched.audience {
+        Audience::Named { named, accepted } => (named, accepted),
+        Audience::Any => return Ok(()),
+        Audience::OurClient if route.rules.audiences.is_empty() => return Ok(()),
+        // The route wants to see one.
+        Audience::OurClient => (&Box::default(), &Arc::default()),
+    };
     let accepted = match (route.rules.audiences.is_empty(), accepted.is_empty()) {
         (false, _) => &route.rules.audiences,
         (true, false) => accepted,

@@ -122,7 +122,10 @@ impl Said {
             }
             return Ok(Audience::Named { named, accepted: Arc::new(accepted) });
         }
-        let is_ours = |client: &str| client == provider.settings.client_id || rules.clients.contains(client);
+        let is_ours = |client: &str| {
+            let ours = &provider.settings.client_id;
+            (!ours.is_empty() && client == ours) || rules.clients.contains(client)
+        };
         let client = self.client().or_else(|| provider.proven_client(rules));
         if !self.is_signed && client.is_some_and(is_ours) {
             return Ok(Audience::OurClient);

@@ -152,6 +152,19 @@ async fn only_black_boxes_are_asked_about() {
     assert_eq!(asked(&gate), 0);
 }
 
+/// A token that names no audience counts when it was issued to us, but not where a route wants to see one.
+#[tokio::test]
+async fn a_route_that_names_audiences_wants_to_see_one() {
+    let gate = gate(&[INTROSPECTED]).await;
+    let ours = json!({"aud": null, "client_id": crate::support::gate::CLIENT_ID});
+    says(&gate, &with(active(&gate), &ours));
+    for (path, status) in [("/api", 200), ("/forward", 401), ("/api", 200)] {
+        assert_eq!(ask(&gate, path, "opaque").await.status, status, "{path}");
+    }
+    says(&gate, &with(active(&gate), &json!({"aud": null, "client_id": ""})));
+    assert_eq!(ask(&gate, "/api", "another").await.status, 401);
+}
+
 /// The route's rules are looked at with each request, whatever is remembered of the token.
 #[tokio::test]
 async fn what_is_remembered_is_judged_anew() {
