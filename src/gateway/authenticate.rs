@@ -11,6 +11,7 @@ use url::Url;
 use super::{
     Gateway,
     hygiene::Clean,
+    reply::Rejection,
     route::{Route, TokenRoute},
     settings::Credentials,
 };
@@ -131,14 +132,14 @@ impl Gateway {
     /// The caller of `request`, when it can be told and `route` asks for it.
     ///
     /// # Errors
-    /// [`CallerError`], where tokens count.
+    /// [`Rejection::Caller`], where tokens count.
     pub(super) async fn caller(
         &self,
         request: &Clean,
         route: &Route,
         on: &Connection,
         now: UnixTime,
-    ) -> Result<Option<Caller>, CallerError> {
+    ) -> Result<Option<Caller>, Rejection> {
         if route.access == Access::Anonymous {
             return Ok(None);
         }
@@ -147,15 +148,17 @@ impl Gateway {
             session.filter(|session| counts(session, route, &self.providers)).map(Caller::Session)
         };
         let Some(tokens) = &route.tokens else { return Ok(cookie()) };
-        let token = presented(request.headers())?;
+        let refused = |error| Rejection::Caller { error, challenge: tokens.challenge.clone() };
+        let token = presented(request.headers()).map_err(|error| refused(error.into()))?;
         let cookie = if route.credentials == Credentials::Bearer { None } else { cookie() };
         match (token, cookie) {
-            (Some(_), Some(_)) => Err(CallerError::BothAtOnce),
+            (Some(_), Some(_)) => Err(refused(CallerError::BothAtOnce)),
             (Some(token), None) => {
-                self.bearer(token, request, tokens, on, now).await.map(|token| Some(Caller::Token(token)))
+                let bearer = self.bearer(token, request, tokens, on, now).await;
+                bearer.map(|bearer| Some(Caller::Token(bearer))).map_err(refused)
             }
             (None, cookie @ Some(_)) => Ok(cookie),
-            (None, None) if route.credentials == Credentials::Bearer => Err(CallerError::NoToken),
+            (None, None) if route.credentials == Credentials::Bearer => Err(refused(CallerError::NoToken)),
             (None, None) => Ok(None),
         }
     }

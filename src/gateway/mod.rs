@@ -137,8 +137,7 @@ impl Gateway {
             }
         };
         record.route(&route.name);
-        let caller = self.caller(&request, route, on, now).await; // 3
-        let caller = caller.map_err(|error| Rejection::caller(error, route))?;
+        let caller = self.caller(&request, route, on, now).await?; // 3
         let permit = authorise::permit(route, caller)?; // 4
         let upgrade = request.upgrade();
         self.identity_headers.apply(request.headers_mut(), &permit, now)?; // 5

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::{debug, error, warn};
 
 use super::{
-    authenticate::CallerError, identity_headers::Withheld, resource::Challenge, route::Route, target::BadTarget,
+    authenticate::CallerError, identity_headers::Withheld, resource::Challenge, target::BadTarget,
     upstream::UpstreamError, wants::Wants,
 };
 use crate::{
@@ -93,16 +93,6 @@ pub(super) enum Rejection {
     /// One of our own endpoints refused.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
-}
-
-impl Rejection {
-    /// For `error` at `route`. Where no token counts, none is looked at.
-    pub(super) fn caller(error: CallerError, route: &Route) -> Self {
-        match &route.tokens {
-            Some(tokens) => Self::Caller { error, challenge: tokens.challenge.clone() },
-            None => Self::NotSignedIn { providers: route.logins().into(), challenge: None },
-        }
-    }
 }
 
 /// Turns rejections into answers.

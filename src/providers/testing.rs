@@ -308,7 +308,7 @@ impl FakeProvider {
     }
 }
 
-pub(super) fn settings(issuer: &str) -> Settings {
+pub(crate) fn settings(issuer: &str) -> Settings {
     let limits = Limits {
         timeout: Duration::from_secs(10),
         answer_bytes: 256 * 1024,

@@ -246,16 +246,13 @@ mod tests {
     use crate::{
         identity::{ClaimValue, Claims, Identity, ProviderName, UserId},
         outgoing,
-        providers::{Audience, Bearer, BearerMethod, Limits, Providers, Settings},
+        providers::{Audience, Bearer, BearerMethod, Providers, Settings, testing},
     };
 
     const NOW: UnixTime = UnixTime(1_800_000_000);
 
     /// Providers whose tokens are JWTs, by name; nobody listens at their addresses.
     fn providers(names: &[&str]) -> Providers {
-        let second = Duration::from_secs(1);
-        let limits =
-            Limits { timeout: second, answer_bytes: 1, renew_after: second, min_interval: second, concurrency: 1 };
         let one = |name: &&str| Settings {
             bearer: Some(Bearer {
                 method: BearerMethod::Jwt,
@@ -267,10 +264,11 @@ mod tests {
                 plain_jwt: false,
                 id_tokens: false,
                 userinfo_fallback: false,
-                recheck: second,
+                recheck: Duration::from_secs(1),
                 insecure_any_audience: false,
             }),
-            ..Settings::standard(ProviderName::parse(name).unwrap(), "http://127.0.0.1:1", "us", limits.clone())
+            name: ProviderName::parse(name).unwrap(),
+            ..testing::settings("http://127.0.0.1:1")
         };
         let settings = names.iter().map(one).collect();
         let uri = |_: &ProviderName| "http://127.0.0.1/cb".to_owned();
@@ -282,11 +280,8 @@ mod tests {
     }
 
     fn vouched(claim_bytes: usize) -> Vouched {
-        let name = ProviderName::parse("op").unwrap();
         let claims = Claims::from([("c".into(), ClaimValue::One("x".repeat(claim_bytes).into()))]);
         Vouched {
-            tag: crate::identity::ProviderTag::of(&name, "i"),
-            provider: name,
             identity: Ok(Arc::new(Identity { user: UserId::parse("ada").unwrap(), claims })),
             scopes: [].into(),
             audience: Audience::Any,

@@ -14,7 +14,6 @@ use crate::{
         error::printable,
         exchange::Tokens,
         id_token::{LEEWAY, seconds, time, whole},
-        issuer,
     },
     secret::Secret,
 };
@@ -169,7 +168,7 @@ impl Provider {
         token: &Secret<String>,
         now: UnixTime,
     ) -> Result<Vouched, BearerError> {
-        self.check_issuer(&said, rules)?;
+        self.check_issuer(&said)?;
         let expires = said.times(now)?;
         said.kind(rules)?;
         if !rules.clients.is_empty() {
@@ -184,8 +183,6 @@ impl Provider {
         let recheck = if said.is_signed { JWT_RECHECK } else { rules.recheck };
         let latest = now.plus(recheck);
         Ok(Vouched {
-            provider: self.name().clone(),
-            tag: self.tag(),
             identity: self.identified(&said, rules, token, now).await?,
             scopes: said.scopes(),
             audience,
@@ -203,16 +200,14 @@ impl Provider {
     }
 
     /// A JWT says whose it is; an endpoint may, and then it has to fit.
-    fn check_issuer(&self, said: &Said, rules: &Bearer) -> Result<(), BearerRefusal> {
+    fn check_issuer(&self, said: &Said) -> Result<(), BearerRefusal> {
         let Some(iss) = said.claims.get("iss") else {
             return if said.is_signed { Err(BearerRefusal::Missing("iss".into())) } else { Ok(()) };
         };
         let iss = iss.as_str().ok_or(BearerRefusal::Malformed("iss".into()))?;
         let metadata = self.metadata.peek();
         let as_metadata = metadata.as_ref().and_then(|metadata| metadata.access_token_issuer.as_deref());
-        let is_ours = issuer::is_named_by(&self.settings, iss)
-            || issuer::is_one_of(&self.settings, &rules.issuers, iss)
-            || as_metadata == Some(iss);
+        let is_ours = self.is_token_issuer(iss) || as_metadata == Some(iss);
         let refused = || BearerRefusal::Issuer { expected: self.issuer().into(), found: printable(iss) };
         is_ours.then_some(()).ok_or_else(refused)
     }

@@ -22,19 +22,11 @@ use super::{
     metadata::Metadata,
     signing::SigningError,
 };
-use crate::{
-    clock::UnixTime,
-    identity::{Identity, ProviderName, ProviderTag},
-    secret::Secret,
-};
+use crate::{clock::UnixTime, identity::Identity, secret::Secret};
 
 /// A token that its issuer stands by.
 #[derive(Clone, Debug)]
 pub struct Vouched {
-    /// Which provider.
-    pub provider: ProviderName,
-    /// The same as cookies name it.
-    pub tag: ProviderTag,
     /// Whose it is, as the application is told; or why nobody can be named.
     pub identity: Result<Arc<Identity>, Nameless>,
     /// What it allows (RFC 6749 §3.3).

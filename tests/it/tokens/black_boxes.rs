@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{ask, claims, gate, good, refused, with};
-use crate::support::{Endpoint, Gate, gate::NOW};
+use crate::support::{Caller, Endpoint, Gate, gate::NOW, soon, wire};
 
 const INTROSPECTED: (&str, &str) = ("providers.dev.bearer.introspection", "standard");
 
@@ -95,20 +95,30 @@ async fn an_answer_never_outlives_its_token() {
 /// However many bring it at once.
 #[tokio::test]
 async fn one_question_at_a_time_for_each_token() {
-    let gate = std::sync::Arc::new(gate(&[INTROSPECTED]).await);
+    let gate = gate(&[INTROSPECTED]).await;
     let held = tokio_util::sync::CancellationToken::new();
-    let callers: Vec<_> = (0..30)
-        .map(|_| {
-            let gate = std::sync::Arc::clone(&gate);
-            tokio::spawn(async move { ask(&gate, "/api", "opaque").await.status })
-        })
-        .collect();
     gate.provider.faults().lasting(Endpoint::Introspection, Fault::Hold(held.clone()));
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let request = wire::request(&gate, "GET /api", &[&super::bearer("opaque")]);
+    let mut callers = Vec::new();
+    for _ in 0..30 {
+        let mut caller = Caller::connect(gate.address).await;
+        caller.say(&request).await;
+        callers.push(caller);
+    }
+    // Connections are served in their order: whoever comes after them is answered when all of them wait.
+    for _ in 0..3 {
+        assert_eq!(gate.ask("GET /public", &[]).await.status, 200);
+    }
+    soon(async {
+        while asked(&gate) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     held.cancel();
-    for caller in callers {
+    for mut caller in callers {
         // The provider does not know it.
-        assert_eq!(caller.await.unwrap(), 401);
+        assert_eq!(caller.answer().await.status, 401);
     }
     assert_eq!(asked(&gate), 1);
 }
