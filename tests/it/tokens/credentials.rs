@@ -1,8 +1,11 @@
 //! What counts where, and what the application gets to see.
 
+use doorward::dev::provider::Fault;
+use http::StatusCode;
 use serde_json::json;
 
 use super::{ask, bearer, challenge, claims, gate, good, refused, token, with};
+use crate::support::Endpoint;
 
 /// Path and lines of a request; status, `X-User` and what the application sees of `Authorization`.
 type Case<'a> = (&'a str, &'a [&'a str], u16, Option<&'a str>, Option<&'a str>);
@@ -91,6 +94,21 @@ async fn a_token_that_names_nobody_is_forbidden() {
     let text = log.text();
     assert!(text.contains("names nobody") && text.contains("`employee`"), "{text}");
     assert!(!text.contains(&token), "the token is in the log");
+}
+
+/// Unless the provider may be asked for what the token lacks; its answer has to be about the same person.
+#[tokio::test]
+async fn userinfo_can_name_whom_a_token_does_not() {
+    for (fallback, sub, status) in [("false", "ada", 403), ("true", "grace", 503), ("true", "ada", 200)] {
+        let more = [("providers.dev.user_claim", "email"), ("providers.dev.bearer.userinfo_fallback", fallback)];
+        let gate = gate(&more).await;
+        let said = json!({"sub": sub, "email": "ada@corp.com", "email_verified": true});
+        gate.provider.faults().lasting(Endpoint::Userinfo, Fault::json(StatusCode::OK, &said));
+        assert_eq!(ask(&gate, "/api", &good(&gate)).await.status, status, "{fallback} {sub}");
+        assert_eq!(gate.provider.requests(Endpoint::Userinfo), usize::from(fallback == "true"));
+        let told: Vec<_> = gate.upstream.take().iter().filter_map(|request| request.one("x-user")).collect();
+        assert_eq!(told, if status == 200 { vec!["ada@corp.com"] } else { vec![] }, "{fallback} {sub}");
+    }
 }
 
 #[tokio::test]
