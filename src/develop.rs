@@ -62,6 +62,8 @@ pub(crate) async fn run(
         key: None,
         redirect_uris: vec![format!("{public}/_auth/callback/dev")],
         post_logout_redirect_uris: vec![format!("{public}/_auth/signed-out")],
+        backchannel_logout_uri: Some(format!("{public}/_auth/backchannel-logout/dev")),
+        frontchannel_logout_uri: Some(format!("{public}/_auth/frontchannel-logout/dev")),
     };
     let mut tasks = tokio::task::JoinSet::new();
     let provider_stop = stop.clone();

@@ -30,6 +30,7 @@ pub mod telemetry;
 // the shared vocabulary
 pub mod body;
 pub mod clock;
+pub mod grant;
 pub mod identity;
 pub mod origin;
 pub mod outgoing;

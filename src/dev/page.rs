@@ -5,7 +5,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::StatusCode;
+use http::{StatusCode, header::CONTENT_SECURITY_POLICY};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, value::Serde};
 use serde::Serialize;
 
@@ -20,6 +20,8 @@ pub(super) enum Template {
     Post,
     /// A few words, and nothing to do.
     Notice,
+    /// Other clients are told, each in a frame.
+    Frames,
     /// The headers that arrived.
     Headers,
 }
@@ -30,17 +32,19 @@ impl Template {
             Self::People => "people.html",
             Self::Post => "post.html",
             Self::Notice => "notice.html",
+            Self::Frames => "frames.html",
             Self::Headers => "headers.html",
         }
     }
 }
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("base.html", include_str!("pages/base.html")),
     ("banner.html", include_str!("pages/banner.html")),
     ("people.html", include_str!("pages/people.html")),
     ("post.html", include_str!("pages/post.html")),
     ("notice.html", include_str!("pages/notice.html")),
+    ("frames.html", include_str!("pages/frames.html")),
     ("headers.html", include_str!("pages/headers.html")),
 ];
 
@@ -58,6 +62,13 @@ pub(super) struct Pages {
 pub(super) struct Notice<'a> {
     pub(super) title: &'a str,
     pub(super) text: &'a str,
+}
+
+/// What `frames.html` prints.
+#[derive(Serialize)]
+struct Frames<'a> {
+    frames: &'a [String],
+    location: Option<&'a str>,
 }
 
 impl Pages {
@@ -83,6 +94,13 @@ impl Pages {
             Ok(text) => answer::html(status, &self.policy, text),
             Err(error) => answer::broken(&error),
         }
+    }
+
+    /// A page that visits `frames` unseen, and leads on to `location`.
+    pub(super) fn frames(&self, frames: &[String], location: Option<&str>) -> Answer {
+        let mut answer = self.show(StatusCode::OK, Template::Frames, Frames { frames, location });
+        answer::set(&mut answer, CONTENT_SECURITY_POLICY, &format!("{}; frame-src http: https:", self.policy));
+        answer
     }
 
     /// A page that says `text`.

@@ -87,7 +87,13 @@ impl Client {
             asked = asked.add_extra_param("response_mode", "form_post");
         }
         for (name, value) in &settings.authorization_parameters {
-            asked = asked.add_extra_param(name, value);
+            // Core §3.1.2.1: `none` stands alone.
+            if !(request.silent && name == "prompt") {
+                asked = asked.add_extra_param(name, value);
+            }
+        }
+        if request.silent {
+            asked = asked.add_extra_param("prompt", "none");
         }
         // What the operator says about everybody wins over what a link says.
         let is_configured = settings.authorization_parameters.iter().any(|(name, _)| name == "login_hint");

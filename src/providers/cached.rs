@@ -132,6 +132,16 @@ impl<S: Source> Cached<S> {
         other()
     }
 
+    /// Whether it can be fetched: the last try did, and was not longer ago than `age`, or than another one may begin.
+    pub(super) async fn is_fetched_within(&self, age: Duration) -> bool {
+        let is_recent = self.0.current.load().as_ref().is_some_and(|snapshot| !self.is_due(snapshot.fetched, age));
+        if !is_recent {
+            self.fetched().await;
+        }
+        let has_failed = self.0.tries.lock().unwrap_or_else(PoisonError::into_inner).error.is_some();
+        self.peek().is_some() && (is_recent || !has_failed)
+    }
+
     /// Returns when the fetch under way is over, or at once when there is none and none may begin.
     async fn fetched(&self) {
         if let Some(mut flight) = self.fetch() {
@@ -366,6 +376,40 @@ mod tests {
         }
         assert_eq!(test.fetches(), 3);
         assert_eq!(*test.cached.get().await.unwrap(), 2);
+    }
+
+    /// Nobody is sent to what does not answer, and what does not answer is not asked all the time.
+    #[tokio::test]
+    async fn whether_it_answers_is_asked_once_in_a_while() {
+        let minute = Duration::from_secs(60);
+        let test = Test::new(vec![down(), Ok(1), Ok(2), down(), Ok(3)], 9);
+        let mut fetches = 0;
+        for (passed, answers, asks) in [
+            (0, false, true),
+            (29, false, false),
+            (1, true, true),
+            (59, true, false),
+            (1, true, true),
+            (60, false, true),
+            (29, false, false),
+            (1, true, true),
+        ] {
+            test.clock.advance(Duration::from_secs(passed));
+            fetches += usize::from(asks);
+            assert_eq!((test.cached.is_fetched_within(minute).await, test.fetches()), (answers, fetches), "{passed}");
+        }
+        for _ in 0..1_000 {
+            assert!(test.cached.is_fetched_within(minute).await);
+        }
+        assert_eq!(test.fetches(), fetches);
+
+        // Asked less often than it is looked at: what came of the last try counts.
+        let test = Test::new(vec![Ok(1), down()], 9);
+        for (passed, answers, asks) in [(0, true, 1), (29, true, 1), (1, false, 2), (29, false, 2)] {
+            test.clock.advance(Duration::from_secs(passed));
+            let found = test.cached.is_fetched_within(Duration::from_secs(10)).await;
+            assert_eq!((found, test.fetches()), (answers, asks), "{passed}");
+        }
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     cached::Unavailable,
     claims::{RequiredClaim, UserError},
+    groups::GroupsError,
     http::HttpError,
     id_token::IdTokenError,
     jwe::JweError,
@@ -106,14 +107,14 @@ pub enum SignInError {
     /// The token endpoint gave no answer.
     #[error("the token endpoint gave no usable answer")]
     Exchange(#[source] HttpError),
-    /// The code has been used, has expired or was not for us (`invalid_grant`).
+    /// The code has been used, has expired or was not for us (`invalid_grant`). Of a refresh token: see [`super::RefreshError::Ended`].
     #[error("the provider no longer accepts this code")]
     CodeSpent,
     /// The provider does not know us, or not like this. Holds the error code, such as `invalid_client`.
     #[error("the provider refuses this gateway as a client (`{0}`)")]
     Misconfigured(ErrorCode),
     /// The provider refuses for another reason.
-    #[error("the provider refuses the code (`{0}`)")]
+    #[error("the provider gives no tokens (`{0}`)")]
     Refused(ErrorCode),
     /// The token endpoint's answer is none.
     #[error(transparent)]
@@ -127,6 +128,9 @@ pub enum SignInError {
     /// The userinfo endpoint was needed and did not help.
     #[error("the userinfo endpoint did not answer as it should")]
     Userinfo(#[source] UserinfoError),
+    /// The directory that has the groups did not answer. Only of a session that goes on: at a sign-in, nobody waits for a directory.
+    #[error("the groups could not be looked up")]
+    Groups(#[source] GroupsError),
     /// The provider does not say of this person what `required_claims` asks for.
     #[error("this account may not sign in here")]
     Required(#[from] RequiredClaim),
@@ -158,6 +162,7 @@ impl SignInError {
             | Self::Refused(_)
             | Self::Answer(_)
             | Self::Signature(_)
+            | Self::Groups(_)
             | Self::IdToken(
                 IdTokenError::Issuer { .. }
                 | IdTokenError::Audience { .. }

@@ -3,7 +3,8 @@
 //! * Nobody is asked unless a rule or a header needs groups, and Microsoft only when its token says that there were too many to list.
 //! * A list is whole or not there at all. It comes in pages, which never lead to another origin: the access token goes along. Their number is
 //!   bounded, each has the bound of every answer, and all of them together have the time of one request.
-//! * Whoever's groups cannot be found has none: the sign-in goes on, and rules about groups refuse. Nothing of a list is ever logged.
+//! * Whoever's groups cannot be found has none: the sign-in goes on, and rules about groups refuse. A session that was there before keeps what it
+//!   has, and its provider is asked again later. Nothing of a list is ever logged.
 
 use std::time::Duration;
 
@@ -32,19 +33,26 @@ const DIRECTORY_SCOPE: &str = "https://www.googleapis.com/auth/admin.directory.g
 
 /// Why there is no list.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum GroupsError {
+pub enum GroupsError {
+    /// No answer.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The token endpoint gave none, or one that no header can carry.
     #[error("there is no access token to ask with")]
     NoAccessToken,
+    /// Not what the directory should say.
     #[error("an answer is not a list of groups")]
     Malformed,
+    /// The access token goes nowhere else.
     #[error("the next page is at another origin")]
     OtherOrigin,
+    /// More than anybody has groups.
     #[error("the list has more than {MAX_PAGES} pages")]
     TooManyPages,
+    /// It took longer than one request may.
     #[error("no whole list within {} ms", .0.as_millis())]
     TooLate(Duration),
+    /// The service account's key does not sign.
     #[error(transparent)]
     Signing(#[from] SigningError),
 }

@@ -10,7 +10,10 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
-use super::{error::printable, settings::Tenants};
+use super::{
+    error::printable,
+    settings::{Settings, Tenants},
+};
 use crate::clock::UnixTime;
 
 /// How far the provider's clock may be from ours, either way.
@@ -28,8 +31,8 @@ pub(super) struct Rules<'a> {
     pub(super) aliases: &'a [String],
     pub(super) tenants: Option<&'a Tenants>,
     pub(super) client_id: &'a str,
-    /// What the authorization request carried.
-    pub(super) nonce: &'a str,
+    /// What the authorization request carried; `None` at a refresh, which answers none: a nonce is then not looked at.
+    pub(super) nonce: Option<&'a str>,
     /// Without it the nonce is compared only when it is there.
     pub(super) needs_nonce: bool,
     /// How long ago the person may have signed in at the provider.
@@ -140,8 +143,8 @@ pub(super) fn check<'a>(
 ) -> Result<About<'a>, IdTokenError> {
     use IdTokenError as E;
 
-    let issuer = issuer(claims, rules)?;
-    audience(claims, rules.client_id)?;
+    let issuer = issuer(claims, rules.issuer, rules.aliases, rules.tenants)?;
+    authorized_party(claims, rules.client_id)?;
 
     let latest = seconds(now.plus(LEEWAY));
     let exp = time(claims, "exp")?.ok_or(E::Missing("exp"))?;
@@ -165,11 +168,13 @@ pub(super) fn check<'a>(
         }
     }
 
-    match text(claims, "nonce")? {
-        Some(nonce) if bool::from(nonce.as_bytes().ct_eq(rules.nonce.as_bytes())) => {}
-        Some(_) => return Err(E::Nonce),
-        None if rules.needs_nonce => return Err(E::Missing("nonce")),
-        None => {}
+    if let Some(ours) = rules.nonce {
+        match text(claims, "nonce")? {
+            Some(nonce) if bool::from(nonce.as_bytes().ct_eq(ours.as_bytes())) => {}
+            Some(_) => return Err(E::Nonce),
+            None if rules.needs_nonce => return Err(E::Missing("nonce")),
+            None => {}
+        }
     }
     if let Some(at_hash) = text(claims, "at_hash")? {
         let expected = rules.access_token.and_then(|token| half_hash(token, rules.algorithm));
@@ -177,18 +182,27 @@ pub(super) fn check<'a>(
             return Err(E::AccessTokenHash);
         }
     }
-    match text(claims, "sub")? {
-        None => Err(E::Missing("sub")),
-        Some(subject) if (1..=MAX_SUBJECT).contains(&subject.len()) => Ok(About { issuer, subject }),
-        Some(_) => Err(E::Malformed("sub")),
-    }
+    Ok(About { issuer, subject: short(claims, "sub")?.ok_or(E::Missing("sub"))? })
+}
+
+/// Whom an ID token is about that fitted once and is of our own record: by the rules of now only its issuer, whose tenants may be others by now,
+/// and its audience. That it has expired since then says nothing.
+pub(super) fn remembered<'a>(claims: &'a Map<String, Value>, settings: &Settings) -> Result<About<'a>, IdTokenError> {
+    let issuer = issuer(claims, &settings.issuer, &settings.issuer_aliases, settings.tenants.as_ref())?;
+    audience(claims, &settings.client_id)?;
+    Ok(About { issuer, subject: short(claims, "sub")?.ok_or(IdTokenError::Missing("sub"))? })
 }
 
 /// Core §3.1.3.7 (2): the token's issuer is ours, byte for byte. Where it has tenants, the issuer is that of the token's own tenant, and that
 /// tenant is one of ours: everybody can have a tenant, and says in it who its people are.
-fn issuer<'a>(claims: &'a Map<String, Value>, rules: &Rules<'_>) -> Result<&'a str, IdTokenError> {
+fn issuer<'a>(
+    claims: &'a Map<String, Value>,
+    configured: &str,
+    aliases: &[String],
+    tenants: Option<&Tenants>,
+) -> Result<&'a str, IdTokenError> {
     let found = text(claims, "iss")?.ok_or(IdTokenError::Missing("iss"))?;
-    let tenant = match rules.tenants {
+    let tenant = match tenants {
         // Its name is the configuration's, so the error cannot hold it.
         Some(tenants) => match claims.get(&*tenants.claim) {
             Some(Value::String(tenant)) => Some((tenant.as_str(), tenants)),
@@ -201,9 +215,9 @@ fn issuer<'a>(claims: &'a Map<String, Value>, rules: &Rules<'_>) -> Result<&'a s
         Some((tenant, _)) => template.replace(TENANT, tenant),
         None => template.to_owned(),
     };
-    let known = std::iter::once(rules.issuer).chain(rules.aliases.iter().map(String::as_str));
+    let known = std::iter::once(configured).chain(aliases.iter().map(String::as_str));
     if !known.map(expected).any(|expected| expected == found) {
-        return Err(IdTokenError::Issuer { expected: printable(&expected(rules.issuer)), found: printable(found) });
+        return Err(IdTokenError::Issuer { expected: printable(&expected(configured)), found: printable(found) });
     }
     if let Some((tenant, tenants)) = tenant.filter(|(tenant, tenants)| !tenants.allowed.contains(*tenant)) {
         let allowed = tenants.allowed.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
@@ -212,8 +226,8 @@ fn issuer<'a>(claims: &'a Map<String, Value>, rules: &Rules<'_>) -> Result<&'a s
     Ok(found)
 }
 
-/// Core §3.1.3.7 (3–5): we are among the audience, and where others are too, we are the one who asked for the token.
-fn audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), IdTokenError> {
+/// Core §3.1.3.7 (3): we are among the audience, which is given back.
+pub(super) fn audience<'a>(claims: &'a Map<String, Value>, client_id: &str) -> Result<Vec<&'a str>, IdTokenError> {
     let audience: Vec<&str> = match claims.get("aud") {
         None => return Err(IdTokenError::Missing("aud")),
         Some(Value::String(one)) => vec![one],
@@ -225,6 +239,12 @@ fn audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), IdTokenE
     if !audience.contains(&client_id) {
         return Err(IdTokenError::Audience { expected: client_id.into(), found: printable(&audience.join(", ")) });
     }
+    Ok(audience)
+}
+
+/// Core §3.1.3.7 (3–5): the same, and where others are among the audience too, we are the one who asked for the token.
+fn authorized_party(claims: &Map<String, Value>, client_id: &str) -> Result<(), IdTokenError> {
+    let audience = audience(claims, client_id)?;
     let asked_by = text(claims, "azp")?;
     let shared = audience.iter().any(|other| *other != client_id);
     match asked_by {
@@ -237,8 +257,16 @@ fn audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), IdTokenE
     }
 }
 
+/// A text of 1 to 255 bytes, as a subject is (Core §2).
+pub(super) fn short<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, IdTokenError> {
+    match text(claims, name)? {
+        Some(text) if !(1..=MAX_SUBJECT).contains(&text.len()) => Err(IdTokenError::Malformed(name)),
+        found => Ok(found),
+    }
+}
+
 /// A string claim; absent is not malformed.
-fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, IdTokenError> {
+pub(super) fn text<'a>(claims: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, IdTokenError> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -299,7 +327,7 @@ mod tests {
             aliases: &[],
             tenants: None,
             client_id: "us",
-            nonce: "n-0S6",
+            nonce: Some("n-0S6"),
             needs_nonce: true,
             max_age: None,
             algorithm: Algorithm::RS256,
@@ -584,6 +612,48 @@ mod tests {
             nonce.clone().map(|nonce| claims.insert("nonce".into(), nonce));
             assert_eq!(check(&claims, &rules, NOW).map(|_| ()), answer, "{nonce:?}");
         }
+    }
+
+    /// T-091: a refresh answers no request that had one.
+    #[test]
+    fn at_a_refresh_a_nonce_is_not_looked_at() {
+        let rules = Rules { nonce: None, ..rules() };
+        for nonce in [None, Some(json!("n-0S6")), Some(json!("another")), Some(json!("")), Some(json!(7))] {
+            let mut claims = good();
+            claims.remove("nonce");
+            nonce.clone().map(|nonce| claims.insert("nonce".into(), nonce));
+            assert!(check(&claims, &rules, NOW).is_ok(), "{nonce:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_remembered_token_only_its_times_do_not_matter() {
+        use IdTokenError as E;
+        let mut settings = crate::providers::testing::settings(ISSUER);
+        let expired = || with_claims(&[("exp", json!(1)), ("nonce", json!(null))]);
+        let about = |claims, settings: &Settings| remembered(&claims, settings).map(|about| about.subject.to_owned());
+        assert_eq!(about(expired(), &settings), Ok("248289761001".to_owned()));
+        for (claim, value, error) in [
+            ("iss", json!("https://evil"), E::Issuer { expected: ISSUER.into(), found: "https://evil".into() }),
+            ("aud", json!("them"), E::Audience { expected: "us".into(), found: "them".into() }),
+            ("sub", json!(""), E::Malformed("sub")),
+            ("sub", json!(null), E::Malformed("sub")),
+        ] {
+            assert_eq!(about(with_claims(&[(claim, value)]), &settings), Err(error));
+        }
+        // A tenant that was allowed then.
+        settings.issuer = "https://op.example/{tenantid}".into();
+        settings.tenants = Some(Tenants { claim: "tid".into(), allowed: ["realm".into()].into() });
+        assert!(about(with_claims(&[("tid", json!("realm"))]), &settings).is_ok());
+        settings.tenants = Some(Tenants { claim: "tid".into(), allowed: ["another".into()].into() });
+        let gone = about(with_claims(&[("tid", json!("realm"))]), &settings);
+        assert_eq!(gone, Err(E::Tenant { allowed: "another".into(), found: "realm".into() }));
+    }
+
+    fn with_claims(changes: &[(&str, Value)]) -> Map<String, Value> {
+        let mut claims = good();
+        claims.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        claims
     }
 
     /// T-020.

@@ -3,7 +3,9 @@
 //! * Everything that can be refused by looking is refused before any key is looked for.
 //! * The header says which of *our* algorithms and which of the *provider's published* keys to use, and nothing else: keys and
 //!   addresses that it carries itself (`jwk`, `jku`, `x5c`, `x5u`) are not looked at. A proof's `jwk` is the exception: see `proof`.
-//! * The claims can be read only from a token whose signature has been checked: [`Verified`] has no other origin.
+//! * The claims can be read only from a token whose signature has been checked: [`Verified`] has no other origin. What was checked before, and is
+//!   of a sealed record of ours, is read by [`remembered`].
+//! * Whatever else a token is taken for, one that says of somebody that they are logged out is a logout token and nothing else.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
@@ -60,7 +62,12 @@ pub(super) enum TokenKind {
     AccessToken,
     /// `dpop+jwt` and nothing else (RFC 9449 §4.2).
     Proof,
+    /// `logout+jwt`, `JWT` or absent (Back-Channel Logout §2.4: most providers are older than the type).
+    Logout,
 }
+
+/// What a logout token says happened (Back-Channel Logout §2.4).
+const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A token that has the form of one, nothing more.
 #[derive(Debug)]
@@ -71,6 +78,7 @@ pub(super) struct Unverified<'a> {
     pub(super) is_access_token: bool,
     /// The key that a proof brings; of other tokens it is not read.
     pub(super) jwk: Option<Value>,
+    kind: TokenKind,
     /// Header and payload as they were sent: what the signature is over.
     message: &'a str,
     payload: &'a str,
@@ -90,13 +98,14 @@ impl<'a> Unverified<'a> {
         };
         let message = token.get(..header.len() + 1 + payload.len()).ok_or(JwsError::Parts)?;
         let Header { algorithm, kid, is_access_token, jwk } = read_header(header, kind, accepted)?;
-        Ok(Self { algorithm, kid, is_access_token, jwk, message, payload, signature })
+        Ok(Self { algorithm, kid, is_access_token, jwk, kind, message, payload, signature })
     }
 
     /// The same token when `key` made the signature, over the bytes as they were sent.
     pub(super) fn verified_by(&self, key: &DecodingKey) -> Option<Verified<'a>> {
         let fits = crypto::verify(self.signature, self.message.as_bytes(), key, self.algorithm);
-        fits.unwrap_or(false).then_some(Verified { algorithm: self.algorithm, payload: self.payload })
+        let verified = Verified { algorithm: self.algorithm, kind: self.kind, payload: self.payload };
+        fits.unwrap_or(false).then_some(verified)
     }
 }
 
@@ -104,15 +113,37 @@ impl<'a> Unverified<'a> {
 #[derive(Debug)]
 pub(super) struct Verified<'a> {
     pub(super) algorithm: Algorithm,
+    kind: TokenKind,
     payload: &'a str,
 }
 
 impl Verified<'_> {
     /// What it claims.
     pub(super) fn claims(&self) -> Result<Map<String, Value>, JwsError> {
-        let payload = URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| JwsError::Payload)?;
-        Object::parse(&payload).ok_or(JwsError::Payload)
+        let claims = read_payload(self.payload)?;
+        if self.kind != TokenKind::Logout && logout_event(&claims).is_some() {
+            // Its `typ` need not say so.
+            return Err(JwsError::Type("logout+jwt".into()));
+        }
+        Ok(claims)
     }
+}
+
+/// What `token` claims, which was verified when it came and which nobody could change since then.
+pub(super) fn remembered(token: &str) -> Result<Map<String, Value>, JwsError> {
+    let parts: Vec<&str> = token.splitn(4, '.').collect();
+    let &[_, payload, _] = parts.as_slice() else { return Err(JwsError::Parts) };
+    read_payload(payload)
+}
+
+fn read_payload(payload: &str) -> Result<Map<String, Value>, JwsError> {
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| JwsError::Payload)?;
+    Object::parse(&payload).ok_or(JwsError::Payload)
+}
+
+/// What `claims` say about a logout, if anything.
+pub(super) fn logout_event(claims: &Map<String, Value>) -> Option<&Value> {
+    claims.get("events")?.get(LOGOUT)
 }
 
 /// What counts of a header.
@@ -142,10 +173,15 @@ fn read_header(encoded: &str, kind: TokenKind, accepted: &[Algorithm]) -> Result
         }
     }
     let is_access_token = match (kind, header.get("typ")) {
-        (TokenKind::Jwt | TokenKind::AccessToken, None) => false,
-        (TokenKind::Jwt | TokenKind::AccessToken, Some(Value::String(typ))) if typ.eq_ignore_ascii_case("JWT") => false,
+        (TokenKind::Jwt | TokenKind::AccessToken | TokenKind::Logout, None) => false,
+        (TokenKind::Jwt | TokenKind::AccessToken | TokenKind::Logout, Some(Value::String(typ)))
+            if typ.eq_ignore_ascii_case("JWT") =>
+        {
+            false
+        }
         (TokenKind::AccessToken, Some(Value::String(typ))) if is_access_token(typ) => true,
         (TokenKind::Proof, Some(Value::String(typ))) if typ == "dpop+jwt" => false,
+        (TokenKind::Logout, Some(Value::String(typ))) if is_logout_token(typ) => false,
         (TokenKind::Proof, None) => return Err(JwsError::Untyped),
         (_, Some(typ)) => return Err(JwsError::Type(printable(typ.as_str().unwrap_or_default()))),
     };
@@ -169,6 +205,10 @@ pub(super) fn named(name: &str) -> Option<Algorithm> {
 /// RFC 9068 §4: `application/` may be left out (RFC 7515 §4.1.9).
 pub(super) fn is_access_token(typ: &str) -> bool {
     typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+}
+
+fn is_logout_token(typ: &str) -> bool {
+    typ.eq_ignore_ascii_case("logout+jwt") || typ.eq_ignore_ascii_case("application/logout+jwt")
 }
 
 /// Whether `exp` lies in the past, or is no time at all (RFC 7519 §4.1.4).
@@ -311,17 +351,64 @@ mod tests {
 
     #[test]
     fn an_access_token_may_call_itself_one() {
-        for (typ, as_jwt, as_access_token) in [
-            ("JWT", true, true),
-            ("at+jwt", false, true),
-            ("AT+JWT", false, true),
-            ("application/at+jwt", false, true),
-            ("logout+jwt", false, false),
-            ("", false, false),
+        for (typ, as_jwt, as_access_token, as_logout_token) in [
+            ("JWT", true, true, true),
+            ("at+jwt", false, true, false),
+            ("AT+JWT", false, true, false),
+            ("application/at+jwt", false, true, false),
+            ("logout+jwt", false, false, true),
+            ("Logout+JWT", false, false, true),
+            ("application/logout+jwt", false, false, true),
+            ("logout", false, false, false),
+            ("secevent+jwt", false, false, false),
+            ("dpop+jwt", false, false, false),
+            ("", false, false, false),
         ] {
             let token = token_with(&json!({"alg": "RS256", "typ": typ}), &json!({}), "c2ln");
-            assert_eq!(Unverified::parse(&token, TokenKind::Jwt, RS).is_ok(), as_jwt, "{typ}");
-            assert_eq!(Unverified::parse(&token, TokenKind::AccessToken, RS).is_ok(), as_access_token, "{typ}");
+            let is = |kind| Unverified::parse(&token, kind, RS).is_ok();
+            assert_eq!(is(TokenKind::Jwt), as_jwt, "{typ}");
+            assert_eq!(is(TokenKind::AccessToken), as_access_token, "{typ}");
+            assert_eq!(is(TokenKind::Logout), as_logout_token, "{typ}");
+        }
+    }
+
+    /// Whatever its type says, and whatever stands in the event.
+    #[test]
+    fn what_says_that_somebody_is_logged_out_is_nothing_else() {
+        let signer = Signer::es256("k");
+        for (payload, is_one) in [
+            (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), true),
+            (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": null, "x": {}}}), true),
+            (json!({"events": {"http://schemas.openid.net/event/backchannel-Logout": {}}}), false),
+            (json!({"events": ["http://schemas.openid.net/event/backchannel-logout"]}), false),
+            (json!({"events": "http://schemas.openid.net/event/backchannel-logout"}), false),
+            (json!({"events": {}}), false),
+            (json!({"http://schemas.openid.net/event/backchannel-logout": {}}), false),
+        ] {
+            let token = signer.sign_bytes(&json!({"alg": "ES256"}), payload.to_string().as_bytes());
+            let claims = |kind| {
+                Unverified::parse(&token, kind, RS).unwrap().verified_by(&signer.decoding_key()).unwrap().claims()
+            };
+            assert!(claims(TokenKind::Logout).is_ok(), "{payload}");
+            for kind in [TokenKind::Jwt, TokenKind::AccessToken] {
+                let expected = is_one.then(|| JwsError::Type("logout+jwt".into()));
+                assert_eq!(claims(kind).err(), expected, "{payload}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_remembered_token_is_read_strictly_all_the_same() {
+        for (token, ok) in [
+            (token_with(&json!({}), &json!({"sub": "a"}), "c2ln"), true),
+            (token_with(&json!({}), &json!([]), "c2ln"), false),
+            (format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"sub":"a","sub":"b"}"#)), false),
+            ("e30.e30".to_owned(), false),
+            ("e30.e30.e30.e30".to_owned(), false),
+            ("e30.!.e30".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(remembered(&token).is_ok(), ok, "{token}");
         }
     }
 

@@ -23,7 +23,9 @@ mod settings;
 mod authorization;
 mod client_auth;
 mod exchange;
+mod logout_token;
 mod metadata;
+mod refresh;
 mod relying_party;
 // whether that can be believed
 mod id_token;
@@ -65,16 +67,20 @@ pub use claims::{RequiredClaim, UserError};
 pub use error::{
     AnswerError, CallbackIssuerError, ErrorCode, Fault, FetchError, SignInError, TokenError, UserinfoError,
 };
+pub use groups::GroupsError;
 pub use http::HttpError;
 pub use id_token::IdTokenError;
 pub use jwe::{DecryptionKey, JweError, MAX_DECRYPTION_KEYS};
 pub use jws::JwsError;
 pub use keys::KeyError;
+pub use logout_token::{LogoutToken, LogoutTokenError};
 pub use proof::{ProofJwt, ProofJwtError};
 pub use provider::{AuthorizationRequest, Probe, Provider, SignedIn};
+pub use refresh::{RefreshError, Refreshed};
 pub use settings::{
     Bearer, BearerMethod, ClientAuth, ClientKey, EmailRules, Endpoints, GroupLookup, Groups, IntrospectionProtocol,
-    Limits, OAuth2, Protocol, PushedRequests, ResponseMode, Settings, Tenants, UserRules, UserTransform, UserinfoMode,
+    Limits, OAuth2, Protocol, PushedRequests, ResponseMode, Settings, SilentCheck, Tenants, UserRules, UserTransform,
+    UserinfoMode,
 };
 pub use signing::SigningError;
 

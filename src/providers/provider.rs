@@ -9,15 +9,15 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    Protocol, ResponseMode, Settings, UserinfoMode, access_token,
+    OAuth2, Protocol, ResponseMode, Settings, SilentCheck, UserinfoMode, access_token,
     cached::{Cached, Unavailable},
     claims::{Sources, Wanted},
     client_auth::Client,
     error::{AnswerError, CallbackIssuerError, SignInError, UserinfoError, printable},
     exchange::Tokens,
-    groups::{Directory, Person},
+    groups::{Directory, GroupsError, Person},
     id_token, issuer, jwe,
-    jws::TokenKind,
+    jws::{self, TokenKind},
     keys::{self, KeySource, VerifyError},
     logout,
     metadata::{Discovery, Metadata},
@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    grant::Grant,
     identity::{Claims, ProviderName, ProviderTag, UserId},
     secret::Secret,
 };
@@ -45,6 +46,8 @@ pub struct AuthorizationRequest<'a> {
     pub verifier: &'a Secret<String>,
     /// Whom the provider may expect (OpenID Connect Core §3.1.2.1), as somebody typed it.
     pub login_hint: Option<&'a str>,
+    /// Nobody is to be shown a page (`prompt=none`): the provider either knows the person, or sends the browser back with an error.
+    pub silent: bool,
 }
 
 /// Who signed in.
@@ -60,12 +63,23 @@ pub struct SignedIn {
     pub provider_session: Option<String>,
     /// What rules and headers need.
     pub claims: Claims,
+    /// What came beside it.
+    pub grant: Grant,
+}
+
+/// What a provider is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// Somebody signs in.
+    SignIn,
+    /// Somebody is there already, and the provider is asked again.
+    Refresh,
 }
 
 /// A subject and whose it is: one means nothing without the other.
-struct Subject {
+pub(super) struct Subject {
     issuer: String,
-    id: String,
+    pub(super) id: String,
 }
 
 /// What `check --online` found.
@@ -173,6 +187,13 @@ impl Provider {
         self.tag
     }
 
+    /// How a session without a refresh token is checked. Not at all where answers are posted from another site: the session's cookie does not come
+    /// along, so nobody could tell whose check it was.
+    #[must_use]
+    pub fn silent_check(&self) -> SilentCheck {
+        if self.posts_answers() { SilentCheck::Off } else { self.settings.silent_check }
+    }
+
     /// Begins to fetch the metadata when nothing is known, and waits for nothing. Needs a runtime.
     pub fn warm(&self) {
         self.metadata.warm();
@@ -229,25 +250,23 @@ impl Provider {
         self.check_callback_issuer(iss)?; // once more: now it is known what the metadata promises
 
         let tokens = self.client.exchange(&metadata, code, verifier, self.clock.now()).await?;
-        match &self.settings.protocol {
+        let signed_in = match &self.settings.protocol {
             Protocol::Oidc => {
-                let (claims, subject) = self.trusted(&tokens, nonce).await?;
-                self.signed_in(claims, subject, &tokens, &metadata).await
+                let (claims, subject) = self.trusted(&tokens, Some(nonce)).await?;
+                self.signed_in(claims, subject, &tokens, &metadata, Occasion::SignIn).await?
             }
-            Protocol::OAuth2(protocol) => {
-                let profile = oauth2::profile(&self.client, protocol, &metadata, tokens.access_token.as_ref()).await;
-                let (profile, id) = profile.map_err(SignInError::Userinfo)?;
-                let subject = Subject { issuer: self.issuer().to_owned(), id };
-                let groups = self.look_up_groups(&profile, &subject.id, &tokens).await;
-                let sources = Sources { groups: groups.as_ref(), ..Sources::alone(&profile) };
-                Wanted::of(&self.settings).check_required(sources)?;
-                self.named(sources, subject, None)
-            }
-        }
+            Protocol::OAuth2(protocol) => self.profiled(protocol, &tokens, &metadata, Occasion::SignIn).await?,
+        };
+        Ok(SignedIn { grant: tokens.over(Grant::default()), ..signed_in })
     }
 
-    /// The claims of the ID token and its subject, once everything about it has been checked.
-    async fn trusted(&self, tokens: &Tokens, nonce: &str) -> Result<(Map<String, Value>, Subject), SignInError> {
+    /// The claims of the ID token and its subject, once everything about it has been checked. Without a `nonce` it is of a refresh (Core §12.2):
+    /// nobody has just signed in at the provider.
+    pub(super) async fn trusted(
+        &self,
+        tokens: &Tokens,
+        nonce: Option<&str>,
+    ) -> Result<(Map<String, Value>, Subject), SignInError> {
         let token = tokens.id_token.as_ref().ok_or(AnswerError::NoIdToken)?;
         let opened = jwe::opened(token, &self.settings.decryption_keys);
         let opened = opened.map_err(|error| SignInError::Signature(error.into()))?;
@@ -264,26 +283,46 @@ impl Provider {
             client_id: &self.settings.client_id,
             nonce,
             needs_nonce: self.settings.nonce,
-            max_age: self.settings.max_age,
+            max_age: nonce.and(self.settings.max_age),
             algorithm,
             access_token: tokens.access_token.as_ref().map(|token| token.expose().as_str()),
         };
         let about = id_token::check(&claims, &rules, self.clock.now()).map_err(SignInError::IdToken)?;
-        // An alias is another name of the same issuer, whose subjects stay the same.
-        let issuer = if self.settings.tenants.is_some() { about.issuer } else { self.issuer() };
-        let subject = Subject { issuer: issuer.to_owned(), id: about.subject.to_owned() };
+        let subject = self.subject(about);
         Ok((claims, subject))
     }
 
+    /// The same of an ID token that was trusted before, and is of a sealed record of ours.
+    pub(super) fn remembered(&self, token: &Secret<String>) -> Result<(Map<String, Value>, Subject), SignInError> {
+        let opened = jwe::opened(token, &self.settings.decryption_keys);
+        let opened = opened.map_err(|error| SignInError::Signature(error.into()))?;
+        let token = opened.as_ref().unwrap_or(token);
+        let claims = jws::remembered(token.expose()).map_err(|error| SignInError::Signature(error.into()))?;
+        let about = id_token::remembered(&claims, &self.settings).map_err(SignInError::IdToken)?;
+        let subject = self.subject(about);
+        Ok((claims, subject))
+    }
+
+    fn subject(&self, about: id_token::About<'_>) -> Subject {
+        Subject { issuer: self.own_name(about.issuer).to_owned(), id: about.subject.to_owned() }
+    }
+
+    /// What `iss`, a name of this issuer, is called beside a subject: an alias is another name of the same issuer, whose subjects stay the same.
+    #[must_use]
+    pub fn own_name<'a>(&'a self, iss: &'a str) -> &'a str {
+        if self.settings.tenants.is_some() { iss } else { self.issuer() }
+    }
+
     /// What the ID token says, with groups, userinfo and the access token where they are wanted.
-    async fn signed_in(
+    pub(super) async fn signed_in(
         &self,
         id_token: Map<String, Value>,
         subject: Subject,
         tokens: &Tokens,
         metadata: &Metadata,
+        occasion: Occasion,
     ) -> Result<SignedIn, SignInError> {
-        let groups = self.look_up_groups(&id_token, &subject.id, tokens).await;
+        let groups = self.groups(&id_token, &subject.id, tokens, occasion).await?;
         let wanted = Wanted::of(&self.settings);
         let alone = Sources { groups: groups.as_ref(), ..Sources::alone(&id_token) };
         // Before anything else is asked: who is not let in need not be asked about.
@@ -306,27 +345,60 @@ impl Provider {
         self.named(sources, subject, session_id(&id_token))
     }
 
-    /// The groups of the directory, when it is asked; `null` without an answer, and then nobody else is listened to.
-    pub(super) async fn look_up_groups(
+    /// What the profile says, where there is no ID token.
+    pub(super) async fn profiled(
+        &self,
+        protocol: &OAuth2,
+        tokens: &Tokens,
+        metadata: &Metadata,
+        occasion: Occasion,
+    ) -> Result<SignedIn, SignInError> {
+        let profile = oauth2::profile(&self.client, protocol, metadata, tokens.access_token.as_ref()).await;
+        let (profile, id) = profile.map_err(SignInError::Userinfo)?;
+        let subject = Subject { issuer: self.issuer().to_owned(), id };
+        let groups = self.groups(&profile, &subject.id, tokens, occasion).await?;
+        let sources = Sources { groups: groups.as_ref(), ..Sources::alone(&profile) };
+        Wanted::of(&self.settings).check_required(sources)?;
+        self.named(sources, subject, None)
+    }
+
+    /// The groups of the directory, when it is asked. Without an answer, whoever signs in has none, and whoever is there already keeps theirs.
+    async fn groups(
         &self,
         claims: &Map<String, Value>,
         subject: &str,
         tokens: &Tokens,
-    ) -> Option<Value> {
+        occasion: Occasion,
+    ) -> Result<Option<Value>, SignInError> {
+        let found = self.look_up_groups(claims, subject, tokens.access_token.as_ref()).await;
+        match (found, occasion) {
+            (None, _) => Ok(None),
+            (Some(Ok(groups)), _) => Ok(Some(groups.into())),
+            (Some(Err(error)), Occasion::SignIn) => Ok(Some(self.no_groups(&error))),
+            (Some(Err(error)), Occasion::Refresh) => Err(SignInError::Groups(error)),
+        }
+    }
+
+    /// `null`: then nobody else is listened to.
+    pub(super) fn no_groups(&self, error: &GroupsError) -> Value {
+        tracing::warn!(
+            provider.name = %self.name(),
+            error = error as &dyn std::error::Error,
+            "a user of {} signs in without groups: looking them up failed", self.name(),
+        );
+        Value::Null
+    }
+
+    /// The groups of the directory; `None` when it is not asked.
+    pub(super) async fn look_up_groups(
+        &self,
+        claims: &Map<String, Value>,
+        subject: &str,
+        access_token: Option<&Secret<String>>,
+    ) -> Option<Result<Vec<String>, GroupsError>> {
         let directory = self.directory.as_ref().filter(|directory| directory.is_asked(&self.settings, claims))?;
-        let person = Person { subject, access_token: tokens.access_token.as_ref() };
-        let found = directory.find(&self.client, person, self.clock.now()).await;
-        Some(found.map_or_else(
-            |error| {
-                tracing::warn!(
-                    provider.name = %self.name(),
-                    error = &error as &dyn std::error::Error,
-                    "a user of {} signs in without groups: looking them up failed", self.name(),
-                );
-                Value::Null
-            },
-            Value::from,
-        ))
+        let person = Person { subject, access_token };
+        Some(directory.find(&self.client, person, self.clock.now()).await)
     }
 
     /// Who `sources` speak of.
@@ -339,7 +411,7 @@ impl Provider {
         let wanted = Wanted::of(&self.settings);
         let (user, claims) = (wanted.user(sources)?, wanted.kept(sources));
         let Subject { issuer, id: subject } = subject;
-        Ok(SignedIn { user, issuer, subject, provider_session, claims })
+        Ok(SignedIn { user, issuer, subject, provider_session, claims, grant: Grant::default() })
     }
 
     /// Whether the userinfo endpoint is asked about a person of whom the ID token leaves `missing` open.
@@ -388,7 +460,7 @@ impl Provider {
             usable_keys,
             userinfo: metadata.userinfo_endpoint.is_some(),
             tokens: self.can_vouch(&metadata),
-            end_session: self.logout_url("https://localhost/", None, None).is_some(),
+            end_session: self.logout_url("https://localhost/", Some(&Secret::new("a.b.c".to_owned())), None).is_some(),
             callbacks_have_issuer: metadata.callbacks_have_issuer,
         })
     }

@@ -66,6 +66,8 @@ pub struct Settings {
     pub authorization_parameters: Vec<(String, String)>,
     /// How the answer comes back.
     pub response_mode: ResponseMode,
+    /// How a session without a refresh token is checked.
+    pub silent_check: SilentCheck,
     /// Whether the request goes ahead of the browser (RFC 9126).
     pub pushed_requests: PushedRequests,
     /// PKCE is used (RFC 7636).
@@ -248,6 +250,17 @@ pub enum ResponseMode {
     FormPost,
 }
 
+/// How a session is checked that has no refresh token: its browser goes through the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SilentCheck {
+    /// With `prompt=none` (OpenID Connect Core §3.1.2.1), and if the provider wants to show a page, once more without.
+    PromptNone,
+    /// As at a sign-in: where the person is known, nobody has to do anything.
+    Redirect,
+    /// Not at all.
+    Off,
+}
+
 /// Whether authorization requests are pushed ahead of the browser (RFC 9126).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushedRequests {
@@ -379,6 +392,7 @@ impl Settings {
             scopes: vec!["openid".to_owned()],
             authorization_parameters: Vec::new(),
             response_mode: ResponseMode::Query,
+            silent_check: SilentCheck::PromptNone,
             pushed_requests: PushedRequests::WhenOffered,
             pkce: true,
             nonce: true,

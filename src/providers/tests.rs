@@ -22,7 +22,10 @@ mod client_auth;
 mod encrypted;
 mod endpoints;
 mod groups;
+mod logout_token;
 mod oauth2;
+mod reachable;
+mod refresh;
 mod requests;
 mod signed;
 
@@ -221,7 +224,7 @@ async fn a_provider_that_is_down_is_unavailable_until_it_is_up() {
     op.status("/.well-known/openid-configuration", 503, "");
     let (provider, clock) = op.known(op.settings());
     let verifier = secret(VERIFIER);
-    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: None };
+    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: None, silent: false };
     for _ in 0..100 {
         let error = provider.authorization_url(&request).await.unwrap_err();
         let SignInError::Unavailable(unavailable) = &error else { panic!("{}", texts(&error)) };
@@ -414,8 +417,13 @@ async fn the_authorization_request_says_what_it_must() {
     settings.client_id = "client id".into();
     let (provider, _) = op.known(settings);
     let verifier = secret(VERIFIER);
-    let request =
-        AuthorizationRequest { state: "st-at_e", nonce: "n0nce", verifier: &verifier, login_hint: Some("a+b c&d=@x") };
+    let request = AuthorizationRequest {
+        state: "st-at_e",
+        nonce: "n0nce",
+        verifier: &verifier,
+        login_hint: Some("a+b c&d=@x"),
+        silent: false,
+    };
     let url = provider.authorization_url(&request).await.unwrap();
     let query = url.query().unwrap();
     assert!(query.starts_with("realm=/a+b&x=%2B&response_type=code&"), "{query}");
@@ -449,7 +457,8 @@ async fn a_hint_replaces_nothing_that_is_configured() {
     settings.authorization_parameters = vec![("login_hint".into(), "staff".into())];
     let (provider, _) = op.known(settings);
     let verifier = secret(VERIFIER);
-    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: Some("eve") };
+    let request =
+        AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: Some("eve"), silent: false };
     let url = provider.authorization_url(&request).await.unwrap();
     let hints: Vec<_> = url.query_pairs().filter(|(name, _)| name == "login_hint").map(|(_, hint)| hint).collect();
     assert_eq!(hints, ["staff"]);

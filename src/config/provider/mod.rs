@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     origin::Origin,
-    providers::{ClientAuth, PushedRequests, ResponseMode, UserinfoMode},
+    providers::{ClientAuth, PushedRequests, ResponseMode, SilentCheck, UserinfoMode},
     secret::Secret,
 };
 
@@ -112,6 +112,8 @@ pub(super) struct Provider {
     pub(super) authorization_parameters: BTreeMap<String, Given<String>>,
     /// How the answer comes back: in the query, or as a form that is posted from the provider's site.
     pub(super) response_mode: Given<ResponseMode>,
+    /// How a session without a refresh token is checked: with `prompt=none`, as at a sign-in, or not at all.
+    pub(super) silent_check: Given<SilentCheck>,
     /// Whether authorization requests are pushed ahead of the browser (RFC 9126).
     pub(super) pushed_authorization_requests: Given<PushedRequests>,
     /// Use PKCE (RFC 7636), so that a stolen code is of no use.

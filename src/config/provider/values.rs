@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::{
     config::leaf::{Leaf, any_text, one_of, one_of_schema, shown, text},
-    providers::{PushedRequests, ResponseMode},
+    providers::{PushedRequests, ResponseMode, SilentCheck},
 };
 
 /// What is spoken with a provider.
@@ -38,6 +38,19 @@ impl Leaf for ResponseMode {
 
     fn schema() -> serde_json::Value {
         one_of_schema(&RESPONSE_MODES)
+    }
+}
+
+const SILENT_CHECKS: [(&str, SilentCheck); 3] =
+    [("prompt_none", SilentCheck::PromptNone), ("redirect", SilentCheck::Redirect), ("off", SilentCheck::Off)];
+
+impl Leaf for SilentCheck {
+    fn parse(value: &Value) -> Result<Self, String> {
+        one_of(value, &SILENT_CHECKS)
+    }
+
+    fn schema() -> serde_json::Value {
+        one_of_schema(&SILENT_CHECKS)
     }
 }
 
@@ -124,11 +137,13 @@ pub(in crate::config) struct LogoutUrl(pub(in crate::config) Box<str>);
 
 impl LogoutUrl {
     /// What may be replaced in it, and what could come of that.
-    const PLACEHOLDERS: [(&str, &str); 4] = [
+    const PLACEHOLDERS: [(&str, &str); 6] = [
         ("{client_id}", "id"),
         ("{return_to}", "https%3A%2F%2Fapp.example.com%2F"),
         ("{issuer_origin}", "https://login.example.com"),
         ("{authorization_origin}", "https://login.example.com"),
+        ("{end_session_endpoint}", "https://login.example.com/logout"),
+        ("{id_token}", "a.b.c"),
     ];
 
     /// The URL as it could be once everything is replaced.
@@ -188,6 +203,7 @@ mod tests {
             ("https://login.example.com/out?back={return_to}", true),
             ("{issuer_origin}/v2/logout?client_id={client_id}&returnTo={return_to}", true),
             ("{authorization_origin}/logout", true),
+            ("{end_session_endpoint}?id_token_hint={id_token}&post_logout_redirect_uri={return_to}", true),
             ("{origin}/logout", false),
             ("https://login.example.com/{x}", false),
             ("/logout", false),

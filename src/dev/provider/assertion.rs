@@ -202,6 +202,8 @@ mod tests {
             key: Some(ClientKey { pem: key.public.clone(), algorithm: Algorithm::ES256, proof }),
             redirect_uris: vec![CALLBACK.to_owned()],
             post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
+            frontchannel_logout_uri: None,
         };
         let provider = Provider::new(format!("http://{address}"), vec![client], Clock::stopped(START));
         let _stop = Stop::when(|stop| provider.clone().serve(listener, stop));

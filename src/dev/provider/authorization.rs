@@ -7,29 +7,44 @@
 
 use std::{error::Error, sync::Arc};
 
-use http::StatusCode;
+use http::{
+    StatusCode,
+    header::{self, SET_COOKIE},
+};
 use serde::Serialize;
 
 use super::{
     Endpoint, State,
     client::Client,
-    grants::{Code, Grant, random_name},
+    grants::{Code, Grant, Grants, Session, random_name},
     lock,
-    people::{self, Card, InvalidPerson, Person},
+    people::{self, Card, InvalidPerson},
     pushed,
     refusal::{ErrorCode, Refusal},
     request::{Params, Received},
 };
-use crate::dev::{
-    answer::{self, Answer},
-    page::Template,
+use crate::{
+    clock::UnixTime,
+    dev::{
+        answer::{self, Answer},
+        page::Template,
+    },
 };
+
+/// The cookie that names the session here. It goes to the addresses of this file and no others: on loopback, cookies do not keep to a port.
+const COOKIE: &str = "doorward-dev-provider";
 
 /// A request that may be answered with a code.
 struct Checked {
     scope: String,
     nonce: Option<String>,
     challenge: Option<String>,
+    /// A refresh token is wanted.
+    is_lasting: bool,
+    /// Nobody is shown a page (`prompt=none`).
+    is_silent: bool,
+    /// How long ago the person may have signed in here, in seconds.
+    max_age: Option<u64>,
 }
 
 /// Where answers go: registered for this client.
@@ -52,9 +67,17 @@ pub(super) fn ask(state: &State, received: &Received) -> Answer {
         Err(refusal) => return stay(state, &refusal),
     };
     match checked(state, &request) {
+        Ok((destination, request)) if request.is_silent => match known_code(state, received, &destination, &request) {
+            Some(code) => back(state, &destination, Ok(&code)),
+            None => back(state, &destination, Err(&login_required())),
+        },
         Ok((destination, _)) => show(state, StatusCode::OK, &destination, &params, None),
         Err(wrong) => wrong.answer(state),
     }
+}
+
+fn login_required() -> Refusal {
+    Refusal::new(ErrorCode::LoginRequired, "somebody has to be asked")
 }
 
 /// Takes the page's answer: a code for whoever was chosen, or a refusal.
@@ -74,6 +97,9 @@ pub(super) fn decide(state: &State, received: &Received) -> Answer {
         Err(refusal) => return stay(state, &refusal),
     };
     let (destination, request) = match checked(state, &asked) {
+        Ok((destination, request)) if request.is_silent => {
+            return back(state, &destination, Err(&login_required()));
+        }
         Ok(checked) => checked,
         Err(wrong) => return wrong.answer(state),
     };
@@ -92,22 +118,54 @@ pub(super) fn decide(state: &State, received: &Received) -> Answer {
             None => return stay(state, &Refusal::new(ErrorCode::InvalidRequest, "nobody was chosen")),
         },
     };
-    let code = grant_code(state, &destination, request, person);
-    back(state, &destination, Ok(&code))
+    let now = state.clock.now();
+    let clients = [destination.client.id.clone()].into();
+    let session = Session { sid: random_name(), person, auth_time: now, clients };
+    let mut grants = lock(&state.grants);
+    let code = grant_code(&mut grants, &destination, &request, &session, now);
+    let name = grants.sessions.insert(session, now);
+    drop(grants);
+    let mut answer = back(state, &destination, Ok(&code));
+    let path = state.issuer.path_of(Endpoint::Authorization);
+    answer::set(&mut answer, SET_COOKIE, &format!("{COOKIE}={name}; Path={path}; HttpOnly; SameSite=Lax"));
+    answer
 }
 
-fn grant_code(state: &State, destination: &Destination<'_>, request: Checked, person: Person) -> String {
+/// A code for whoever is signed in in this browser; `None` when that is nobody, or was too long ago.
+fn known_code(state: &State, received: &Received, destination: &Destination<'_>, request: &Checked) -> Option<String> {
     let now = state.clock.now();
+    let cookies = received.header(header::COOKIE)?.split("; ").filter_map(|cookie| cookie.split_once('='));
+    let names: Vec<&str> = cookies.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value).collect();
+    let mut grants = lock(&state.grants);
+    let name = names.into_iter().find(|name| grants.sessions.get(name, now).is_some())?;
+    let session = grants.sessions.get(name, now)?;
+    if request.max_age.is_some_and(|max_age| now.since(session.auth_time).as_secs() > max_age) {
+        return None;
+    }
+    session.clients.insert(destination.client.id.clone());
+    let session = session.clone();
+    Some(grant_code(&mut grants, destination, request, &session, now))
+}
+
+fn grant_code(
+    grants: &mut Grants,
+    destination: &Destination<'_>,
+    request: &Checked,
+    session: &Session,
+    now: UnixTime,
+) -> String {
     let grant = Arc::new(Grant {
-        sid: random_name(),
+        sid: session.sid.clone(),
         client: destination.client.id.clone(),
-        person,
-        scope: request.scope,
-        nonce: request.nonce,
-        auth_time: now,
+        person: session.person.clone(),
+        scope: request.scope.clone(),
+        nonce: request.nonce.clone(),
+        auth_time: session.auth_time,
+        is_lasting: request.is_lasting,
     });
     let redirect_uri = destination.redirect_uri.to_owned();
-    lock(&state.grants).codes.insert(Code { grant, redirect_uri, challenge: request.challenge, used: false }, now)
+    let challenge = request.challenge.clone();
+    grants.codes.insert(Code { grant, redirect_uri, challenge, used: false }, now)
 }
 
 /// Why nobody is asked, and who is told.
@@ -173,14 +231,19 @@ fn request(state: &State, params: &Params) -> Result<Checked, Refusal> {
     let challenge = if state.quirks.asks_pkce() { Some(challenge(params)?) } else { None };
     let nonce = params.one("nonce")?.map(str::to_owned);
     let prompts: Vec<&str> = params.one("prompt")?.unwrap_or_default().split(' ').collect();
-    if prompts.contains(&"none") {
-        // OpenID Connect Core §3.1.2.1: `none` stands alone, and nobody is ever signed in here.
-        return match prompts.len() {
-            1 => refused(ErrorCode::LoginRequired, "somebody has to be asked"),
-            _ => refused(ErrorCode::InvalidRequest, "prompt=none stands alone"),
-        };
+    let is_silent = prompts.contains(&"none");
+    if is_silent && prompts.len() > 1 {
+        // OpenID Connect Core §3.1.2.1.
+        return refused(ErrorCode::InvalidRequest, "prompt=none stands alone");
     }
-    Ok(Checked { scope, nonce, challenge })
+    let max_age = match params.one("max_age")?.map(str::parse) {
+        Some(Err(_)) => return refused(ErrorCode::InvalidRequest, "max_age is not a number of seconds"),
+        Some(Ok(seconds)) => Some(seconds),
+        None => None,
+    };
+    let is_lasting = scope.split(' ').any(|scope| scope == "offline_access");
+    let is_lasting = state.quirks.gives_refresh_token(params).unwrap_or(is_lasting);
+    Ok(Checked { scope, nonce, challenge, is_lasting, is_silent, max_age })
 }
 
 /// RFC 7636 §4.3, §4.4.1; RFC 9700 §2.1.1: asked of every client.
@@ -359,6 +422,73 @@ mod tests {
         let twice = op.ask(&request(&[("state", "a"), ("state", "b")])).await;
         assert_eq!(twice.redirected_with("error").as_deref(), Some("invalid_request"));
         assert_eq!(twice.redirected_with("state"), None);
+    }
+
+    /// OpenID Connect Core §3.1.2.1: nobody is shown a page, and who is not known is sent back.
+    #[tokio::test]
+    async fn who_is_signed_in_is_known_without_a_page() {
+        let op = Running::start().await;
+        let chosen = op.choose(&request(&[]), &[("person", "ada")]).await;
+        let cookie = chosen.header("set-cookie").to_owned();
+        assert!(cookie.ends_with("; Path=/authorize; HttpOnly; SameSite=Lax"), "{cookie}");
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let silent = |cookie: String, changes: Vec<(&'static str, &'static str)>| {
+            let query = request(&[&[("prompt", "none")], &changes[..]].concat());
+            let target = format!("{}?{query}", op.target(Endpoint::Authorization));
+            op.caller.send(op.caller.get(&target).header("cookie", &cookie))
+        };
+        let first = op.redeem(&chosen.redirected_with("code").unwrap()).await.json();
+        op.clock.advance(std::time::Duration::from_secs(100));
+        for (cookie, changes, error) in [
+            (String::new(), vec![], Some("login_required")),
+            ("doorward-dev-provider=made-up".to_owned(), vec![], Some("login_required")),
+            (cookie.clone(), vec![("max_age", "99")], Some("login_required")),
+            (cookie.clone(), vec![("max_age", "soon")], Some("invalid_request")),
+            (format!("a=b; {cookie}; c"), vec![("max_age", "100")], None),
+            (format!("doorward-dev-provider=old; {cookie}"), vec![], None),
+            (cookie.clone(), vec![("client_id", "other")], None),
+        ] {
+            let answer = silent(cookie.clone(), changes.clone()).await;
+            assert_eq!(answer.redirected_with("error").as_deref(), error, "{cookie} {changes:?}");
+            assert_eq!(answer.redirected_with("code").is_some(), error.is_none(), "{cookie} {changes:?}");
+        }
+        let code = silent(cookie.clone(), vec![]).await.redirected_with("code").unwrap();
+        let claims = |token: &serde_json::Value| {
+            jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(token.as_str().unwrap()).unwrap().claims
+        };
+        let first = claims(&first["id_token"]);
+        let again = claims(&op.redeem(&code).await.json()["id_token"]);
+        for claim in ["sub", "sid", "auth_time"] {
+            assert_eq!(first[claim], again[claim], "{claim}");
+        }
+        // A logout in the browser tells the other client, in a frame of the page.
+        let hint = op.redeem(&silent(cookie.clone(), vec![]).await.redirected_with("code").unwrap()).await.json();
+        let fields = [
+            ("id_token_hint", hint["id_token"].as_str().unwrap()),
+            ("post_logout_redirect_uri", crate::dev::provider::testing::SIGNED_OUT),
+        ];
+        let page = op.post(Endpoint::EndSession, &fields).await;
+        let sid = first["sid"].as_str().unwrap();
+        let frame = op.provider.frontchannel_logout("other", sid).unwrap();
+        assert!(
+            frame.starts_with("http://127.0.0.1:4181/over?a=b&iss=http") && frame.ends_with(&format!("&sid={sid}"))
+        );
+        let text = page.text().replace("&#x2f;", "/").replace("&amp;", "&");
+        assert!(text.contains(&format!("<iframe hidden src=\"{frame}\">")), "{text}");
+        assert!(page.header("content-security-policy").ends_with("; frame-src http: https:"));
+        let answer = silent(cookie, vec![]).await;
+        assert_eq!(answer.redirected_with("error").as_deref(), Some("login_required"));
+    }
+
+    #[tokio::test]
+    async fn a_person_is_logged_out_everywhere() {
+        let op = Running::start().await;
+        op.choose(&request(&[]), &[("person", "ada")]).await;
+        op.choose(&request(&[("client_id", "other")]), &[("person", "ada")]).await;
+        op.choose(&request(&[]), &[("person", "grace")]).await;
+        let told: Vec<_> = op.provider.log_out("ada").into_iter().map(|notice| notice.client).collect();
+        assert_eq!(told, ["app", "other"]);
+        assert_eq!((op.provider.sessions("ada").len(), op.provider.sessions("grace").len()), (0, 1));
     }
 
     #[tokio::test]

@@ -26,6 +26,10 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// Where browsers may go after a logout, compared byte for byte.
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told behind the browser's back that somebody is logged out.
+    pub backchannel_logout_uri: Option<String>,
+    /// Where browsers' frames tell it.
+    pub frontchannel_logout_uri: Option<String>,
 }
 
 impl State {

@@ -1,7 +1,7 @@
 //! RP-initiated logout: ends what came from a sign-in, then sends the browser back or says that it is over.
 //!
-//! Nobody stays signed in at this provider, so without an `id_token_hint` there is nothing to end. The browser goes only
-//! where the client's registration says.
+//! Which session it is, the `id_token_hint` says; without it there is nothing to end. The other clients of that session are told: behind the
+//! browser's back, or in frames of a page. The browser goes only where the client's registration says.
 
 use http::StatusCode;
 
@@ -17,8 +17,9 @@ use crate::dev::answer::{self, Answer};
 
 pub(super) fn answer(state: &State, received: &Received) -> Answer {
     match end(state, received) {
-        Ok(Some(location)) => answer::redirect(&location),
-        Ok(None) => state.pages.notice(StatusCode::OK, "You are signed out", "You can close this page."),
+        Ok(Ended { location, frames }) if !frames.is_empty() => state.pages.frames(&frames, location.as_deref()),
+        Ok(Ended { location: Some(location), .. }) => answer::redirect(&location),
+        Ok(Ended { .. }) => state.pages.notice(StatusCode::OK, "You are signed out", "You can close this page."),
         Err(refusal) => {
             let text = format!(
                 "The provider may not answer this request: {}. Nothing was ended here; your application may have signed you \
@@ -30,8 +31,15 @@ pub(super) fn answer(state: &State, received: &Received) -> Answer {
     }
 }
 
-/// Where the browser goes then, if the client said. RP-Initiated Logout §2, §3.
-fn end(state: &State, received: &Received) -> Result<Option<String>, Refusal> {
+struct Ended {
+    /// Where the browser goes then, if the client said.
+    location: Option<String>,
+    /// What it visits before, for the other clients.
+    frames: Vec<String>,
+}
+
+/// RP-Initiated Logout §2, §3.
+fn end(state: &State, received: &Received) -> Result<Ended, Refusal> {
     let refused = |description| Refusal::new(ErrorCode::InvalidRequest, description);
     let params = received.query_or_form()?;
     let hint = params.one("id_token_hint")?.map(|token| Hint::read(state, token)).transpose()?;
@@ -48,10 +56,20 @@ fn end(state: &State, received: &Received) -> Result<Option<String>, Refusal> {
     };
     let location = location(client, &params)?;
     // Last: a request that is refused ends nothing.
-    if let Some(hint) = hint {
-        lock(&state.grants).end(&hint.sid);
+    let session = hint.as_ref().and_then(|hint| lock(&state.grants).end(&hint.sid));
+    let Some(mut session) = session else { return Ok(Ended { location, frames: Vec::new() }) };
+    if let Some(client) = client {
+        session.clients.remove(&client.id);
     }
-    Ok(location)
+    let frames = session.clients.iter().filter_map(|client| state.frontchannel_logout(client, &session.sid)).collect();
+    let notices = state.notices(&session).into_iter().filter(|notice| notice.uri.is_some());
+    for notice in notices {
+        tokio::spawn(async move {
+            let told = notice.send().await;
+            tracing::debug!(client.id = notice.client, ?told, "Told a client that somebody is logged out");
+        });
+    }
+    Ok(Ended { location, frames })
 }
 
 fn location(client: Option<&Client>, params: &Params) -> Result<Option<String>, Refusal> {

@@ -103,6 +103,7 @@ pub struct Faults {
     planned: Mutex<HashMap<Endpoint, Planned>>,
     signature: Mutex<VecDeque<Signature>>,
     id_token: Hook<IdToken>,
+    logout_token: Hook<IdToken>,
     token_answer: Hook<JsonObject>,
     userinfo: Hook<JsonObject>,
     introspection: Hook<JsonObject>,
@@ -116,7 +117,7 @@ struct Planned {
     lasting: Option<Fault>,
 }
 
-/// An ID token that is not signed yet.
+/// An ID token, or a logout token, that is not signed yet.
 pub(super) struct IdToken {
     pub(super) header: JsonObject,
     pub(super) claims: JsonObject,
@@ -151,6 +152,11 @@ impl Faults {
     /// Changes every ID token's header and claims before it is signed.
     pub fn id_tokens(&self, mut change: impl FnMut(&mut JsonObject, &mut JsonObject) + Send + 'static) {
         self.id_token.lasting(move |token| change(&mut token.header, &mut token.claims));
+    }
+
+    /// Changes the next logout token's header and claims before it is signed.
+    pub fn next_logout_token(&self, change: impl FnOnce(&mut JsonObject, &mut JsonObject) + Send + 'static) {
+        self.logout_token.next(|token| change(&mut token.header, &mut token.claims));
     }
 
     /// Changes the next good answer of the token endpoint.
@@ -193,6 +199,7 @@ impl Faults {
         lock(&self.planned).clear();
         lock(&self.signature).clear();
         self.id_token.clear();
+        self.logout_token.clear();
         self.token_answer.clear();
         self.userinfo.clear();
         self.introspection.clear();
@@ -238,6 +245,10 @@ impl Faults {
 
     pub(super) fn change_id_token(&self, token: &mut IdToken) {
         self.id_token.apply(token);
+    }
+
+    pub(super) fn change_logout_token(&self, token: &mut IdToken) {
+        self.logout_token.apply(token);
     }
 
     pub(super) fn change_token_answer(&self, answer: &mut JsonObject) {

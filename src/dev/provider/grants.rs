@@ -4,14 +4,14 @@
 //! was used stays known as used until it expires, so that the second use is noticed.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
-use super::{people::Person, request::Params};
+use super::{logout::Refreshes, people::Person, request::Params};
 use crate::{clock::UnixTime, secret};
 
 /// RFC 6749 §4.1.2 allows ten minutes at most.
@@ -25,13 +25,15 @@ const CAPACITY: usize = 10_000;
 /// One sign-in: who, for which client, how.
 #[derive(Debug)]
 pub(super) struct Grant {
-    /// The provider's session; one a sign-in.
+    /// The provider's session; a new one at every sign-in on the page of people.
     pub(super) sid: String,
     pub(super) client: String,
     pub(super) person: Person,
     pub(super) scope: String,
     pub(super) nonce: Option<String>,
     pub(super) auth_time: UnixTime,
+    /// There are refresh tokens.
+    pub(super) is_lasting: bool,
 }
 
 impl Grant {
@@ -39,6 +41,17 @@ impl Grant {
     pub(super) fn has(&self, scope: &str) -> bool {
         self.scope.split(' ').any(|granted| granted == scope)
     }
+}
+
+/// Somebody is signed in here, in one browser.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    /// As in its grants.
+    pub(super) sid: String,
+    pub(super) person: Person,
+    pub(super) auth_time: UnixTime,
+    /// Where it has been used.
+    pub(super) clients: BTreeSet<String>,
 }
 
 /// A code: what it is for, and what it is bound to.
@@ -70,6 +83,10 @@ pub(super) struct Grants {
     pub(super) codes: Store<Code>,
     pub(super) refresh: Store<Refresh>,
     pub(super) access: Store<Access>,
+    /// By the name that the browser's cookie has.
+    pub(super) sessions: Store<Session>,
+    /// What has come of refresh tokens.
+    pub(super) refreshes: Refreshes,
     /// Authorization requests that came ahead of the browser.
     pub(super) pushed: Store<Params>,
     /// Assertions (`jti`) that were used.
@@ -82,16 +99,28 @@ impl Grants {
             codes: Store::new(CODE_LIFETIME, CAPACITY),
             refresh: Store::new(REFRESH_LIFETIME, CAPACITY),
             access: Store::new(ACCESS_LIFETIME, CAPACITY),
+            sessions: Store::new(REFRESH_LIFETIME, CAPACITY),
+            refreshes: Refreshes::default(),
             pushed: Store::new(CODE_LIFETIME, CAPACITY),
             assertions: Used::default(),
         }
     }
 
-    /// Everything that came from one sign-in is over.
-    pub(super) fn end(&mut self, sid: &str) {
-        self.codes.retain(|code| code.grant.sid != sid);
-        self.refresh.retain(|refresh| refresh.grant.sid != sid);
-        self.access.retain(|access| access.grant.sid != sid);
+    /// Everything that came from one sign-in is over. Gives back the session, if there was one.
+    pub(super) fn end(&mut self, sid: &str) -> Option<Session> {
+        self.end_all(|grant| grant.sid == sid, |session| session.sid == sid).pop()
+    }
+
+    /// The same of all that these are about.
+    pub(super) fn end_all(
+        &mut self,
+        grant: impl Fn(&Grant) -> bool,
+        session: impl Fn(&Session) -> bool,
+    ) -> Vec<Session> {
+        self.codes.take(|code| grant(&code.grant));
+        self.refresh.take(|refresh| grant(&refresh.grant));
+        self.access.take(|access| grant(&access.grant));
+        self.sessions.take(session)
     }
 }
 
@@ -153,8 +182,14 @@ impl<V> Store<V> {
         self.entries.remove(name);
     }
 
-    fn retain(&mut self, keep: impl Fn(&V) -> bool) {
-        self.entries.retain(|_, entry| keep(&entry.value));
+    /// All of them, in no order; those whose time is over may be among them.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.entries.values().map(|entry| &entry.value)
+    }
+
+    /// Takes those away that `which` says.
+    fn take(&mut self, which: impl Fn(&V) -> bool) -> Vec<V> {
+        self.entries.extract_if(|_, entry| which(&entry.value)).map(|(_, entry)| entry.value).collect()
     }
 }
 

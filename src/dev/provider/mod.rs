@@ -9,9 +9,10 @@
 //! query of the authorization request) and `person` (`ada`, `grace`, `refuse`, or `other` with `sub`, `email`, `name`,
 //! `groups` and `claims`).
 //!
-//! There is no single sign-on: every authorization request shows the page, and `prompt=none` always ends in
-//! `login_required`. A person's claims are all in the ID token, at userinfo and in introspection, whatever scope was asked
-//! for; `offline_access` brings a refresh token.
+//! Every authorization request shows the page, also to somebody who is signed in. Only `prompt=none` shows nothing: it goes by the
+//! session that the browser's last choice began, for any client, or ends in `login_required`. A person's claims are all in the ID
+//! token, at userinfo and in introspection, whatever scope was asked for; `offline_access` brings a refresh token. Sessions and tokens
+//! can be ended by whoever embeds the provider, and clients told (see `logout`).
 //!
 //! Tests can make it play a provider that is not this well-behaved: [`Faults`] are what a gateway has to refuse, [`Quirks`] what it has to live
 //! with.
@@ -24,6 +25,7 @@ mod faults;
 mod grants;
 mod id_token;
 mod keys;
+mod logout;
 mod metadata;
 mod people;
 mod pushed;
@@ -49,6 +51,7 @@ pub use self::{
     assertion::{ClientKey, KeyProof},
     client::Client,
     faults::{Fault, Faults, HmacKey, JsonObject, Signature},
+    logout::{Notice, Refreshes},
     quirks::{Asked, Quirk, Quirks},
 };
 use self::{grants::Grants, keys::KeySet, request::Received};

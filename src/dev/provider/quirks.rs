@@ -11,7 +11,10 @@ use std::{
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde_json::json;
 
-use super::{Endpoint, lock, request::Received};
+use super::{
+    Endpoint, lock,
+    request::{Params, Received},
+};
 use crate::dev::answer::{self, Answer};
 
 /// A habit.
@@ -32,6 +35,13 @@ pub enum Quirk {
     },
     /// Userinfo comes as a signed JWT (OpenID Connect Core §5.3.2).
     SignedUserinfo,
+    /// Refresh tokens are good again and again, and not replaced.
+    KeepsRefreshTokens,
+    /// A refresh brings no ID token.
+    BareRefreshes,
+    /// Refresh tokens come otherwise than by the scope `offline_access`: with this parameter of the authorization request; `None`, with every
+    /// sign-in.
+    RefreshTokens(Option<(String, String)>),
     /// The answers of this endpoint say that they are of this type.
     ContentType(Endpoint, String),
 }
@@ -115,6 +125,20 @@ impl Quirks {
 
     pub(super) fn signs_userinfo(&self) -> bool {
         self.last(|quirk| matches!(quirk, Quirk::SignedUserinfo).then_some(())).is_some()
+    }
+
+    pub(super) fn keeps_refresh_tokens(&self) -> bool {
+        self.last(|quirk| matches!(quirk, Quirk::KeepsRefreshTokens).then_some(())).is_some()
+    }
+
+    pub(super) fn are_refreshes_bare(&self) -> bool {
+        self.last(|quirk| matches!(quirk, Quirk::BareRefreshes).then_some(())).is_some()
+    }
+
+    /// Whether the sign-in that `request` asks for brings a refresh token; `None` where the scope says it.
+    pub(super) fn gives_refresh_token(&self, request: &Params) -> Option<bool> {
+        let by = self.last(|quirk| if let Quirk::RefreshTokens(by) = quirk { Some(by.clone()) } else { None })?;
+        Some(by.is_none_or(|(name, value)| request.typed(&name) == value))
     }
 
     /// Says what an answer of `endpoint` is said to be.

@@ -36,6 +36,8 @@ fn clients() -> Vec<Client> {
         key: None,
         redirect_uris: redirect_uris.iter().map(|uri| (*uri).to_owned()).collect(),
         post_logout_redirect_uris: vec![SIGNED_OUT.to_owned()],
+        backchannel_logout_uri: None,
+        frontchannel_logout_uri: (id == "other").then(|| "http://127.0.0.1:4181/over?a=b".to_owned()),
     };
     vec![
         client("app", Some(SECRET), &[CALLBACK, "http://127.0.0.1:4180/with?query=1"]),

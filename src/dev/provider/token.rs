@@ -36,7 +36,16 @@ fn tokens(state: &State, received: &Received) -> Result<Answer, Refusal> {
     let now = state.clock.now();
     let issued = match form.required("grant_type")? {
         "authorization_code" => redeem(&mut lock(&state.grants), client, &form, now)?,
-        "refresh_token" => renew(&mut lock(&state.grants), client, &form, now)?,
+        "refresh_token" => {
+            let mut grants = lock(&state.grants);
+            let renewed = renew(&mut grants, client, &form, state.quirks.keeps_refresh_tokens(), now);
+            match &renewed {
+                Ok(_) => grants.refreshes.granted += 1,
+                Err(refusal) if refusal.description == REUSED => grants.refreshes.reused += 1,
+                Err(_) => grants.refreshes.refused += 1,
+            }
+            renewed?
+        }
         _ => return Err(Refusal::new(ErrorCode::UnsupportedGrantType, "a code or a refresh token is needed")),
     };
     let mut answer = Map::from_iter([
@@ -45,7 +54,8 @@ fn tokens(state: &State, received: &Received) -> Result<Answer, Refusal> {
         ("expires_in".to_owned(), json!(ACCESS_LIFETIME.as_secs())),
         ("scope".to_owned(), json!(issued.grant.scope)),
     ]);
-    if issued.grant.has("openid") {
+    let is_bare = issued.is_refresh && state.quirks.are_refreshes_bare();
+    if issued.grant.has("openid") && !is_bare {
         let token = id_token(state, &issued.grant, &issued.access_token, issued.nonce.as_deref(), now);
         answer.insert("id_token".to_owned(), json!(token));
     }
@@ -62,7 +72,10 @@ struct Issued {
     nonce: Option<String>,
     access_token: String,
     refresh_token: Option<String>,
+    is_refresh: bool,
 }
+
+const REUSED: &str = "the refresh token was used before";
 
 fn refused(description: &str) -> Refusal {
     Refusal::new(ErrorCode::InvalidGrant, description)
@@ -88,8 +101,10 @@ fn redeem(grants: &mut Grants, client: &Client, form: &Params, now: UnixTime) ->
     {
         return Err(refused("the code verifier does not fit the challenge"));
     }
-    let nonce = grant.nonce.clone();
-    Ok(issue(grants, grant, nonce, now))
+    // OpenID Connect Core §11.
+    let refresh_token = grant.is_lasting.then(|| refresh_token(grants, &grant, now));
+    let access_token = access_token(grants, &grant, now);
+    Ok(Issued { nonce: grant.nonce.clone(), grant, access_token, refresh_token, is_refresh: false })
 }
 
 /// RFC 7636 §4.1, §4.6.
@@ -100,8 +115,8 @@ fn fits(verifier: &str, challenge: &str) -> bool {
     well_formed && bool::from(hash.as_bytes().ct_eq(challenge.as_bytes()))
 }
 
-/// RFC 6749 §6.
-fn renew(grants: &mut Grants, client: &Client, form: &Params, now: UnixTime) -> Result<Issued, Refusal> {
+/// RFC 6749 §6. What `keeps` its refresh tokens takes them again and again.
+fn renew(grants: &mut Grants, client: &Client, form: &Params, keeps: bool, now: UnixTime) -> Result<Issued, Refusal> {
     let name = form.required("refresh_token")?;
     let scope = form.one("scope")?;
     let refresh = grants.refresh.get(name, now).ok_or_else(|| refused("the refresh token is unknown or ended"))?;
@@ -113,19 +128,21 @@ fn renew(grants: &mut Grants, client: &Client, form: &Params, now: UnixTime) -> 
     if scope.is_some_and(|scope| !scope.split(' ').all(|scope| grant.has(scope))) {
         return Err(Refusal::new(ErrorCode::InvalidScope, "more scope than was granted"));
     }
-    if std::mem::replace(&mut refresh.used, true) {
+    if !keeps && std::mem::replace(&mut refresh.used, true) {
         grants.end(&grant.sid);
-        return Err(refused("the refresh token was used before"));
+        return Err(refused(REUSED));
     }
-    Ok(issue(grants, grant, None, now))
+    let refresh_token = (!keeps).then(|| refresh_token(grants, &grant, now));
+    let access_token = access_token(grants, &grant, now);
+    Ok(Issued { grant, nonce: None, access_token, refresh_token, is_refresh: true })
 }
 
-fn issue(grants: &mut Grants, grant: Arc<Grant>, nonce: Option<String>, now: UnixTime) -> Issued {
-    let access_token = grants.access.insert(Access { grant: grant.clone(), issued: now }, now);
-    // OpenID Connect Core §11.
-    let refreshable = grant.has("offline_access");
-    let refresh_token = refreshable.then(|| grants.refresh.insert(Refresh { grant: grant.clone(), used: false }, now));
-    Issued { grant, nonce, access_token, refresh_token }
+fn access_token(grants: &mut Grants, grant: &Arc<Grant>, now: UnixTime) -> String {
+    grants.access.insert(Access { grant: grant.clone(), issued: now }, now)
+}
+
+fn refresh_token(grants: &mut Grants, grant: &Arc<Grant>, now: UnixTime) -> String {
+    grants.refresh.insert(Refresh { grant: grant.clone(), used: false }, now)
 }
 
 #[cfg(test)]
@@ -137,7 +154,7 @@ mod tests {
     use super::*;
     use crate::dev::{
         provider::{
-            Endpoint,
+            Endpoint, Refreshes,
             testing::{Running, SECRET, START, as_app, basic, changed, redemption, request},
         },
         testing::Answered,
@@ -267,6 +284,7 @@ mod tests {
 
         assert_eq!(error(&op.token(&renewal(first_refresh)).await), "invalid_grant");
         assert_eq!(error(&op.token(&renewal(second_refresh)).await), "invalid_grant");
+        assert_eq!(op.provider.refreshes(), Refreshes { granted: 1, reused: 1, refused: 3 });
         assert!(!op.is_active(second["access_token"].as_str().unwrap()).await);
     }
 

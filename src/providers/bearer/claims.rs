@@ -12,7 +12,6 @@ use crate::{
         Bearer, BearerMethod, OAuth2, Protocol, Provider, RequiredClaim, UserError,
         claims::{Sources, Wanted},
         error::printable,
-        exchange::Tokens,
         id_token::{LEEWAY, seconds, time, whole},
     },
     secret::Secret,
@@ -255,7 +254,7 @@ impl Provider {
             tracing::debug!(provider.name = %self.name(), "leaving out the groups of a token: it does not list them");
             return Some(Value::Null);
         }
-        let tokens = Tokens { id_token: None, access_token: Some(token.clone()) };
-        self.look_up_groups(claims, subject, &tokens).await
+        let found = self.look_up_groups(claims, subject, Some(token)).await?;
+        Some(found.map_or_else(|error| self.no_groups(&error), Value::from))
     }
 }

@@ -84,7 +84,7 @@ fn what_is_made_of_a_claim_must_be_a_user_too() {
     let made = |prefix: &str, value: &str| {
         let transform =
             UserTransform { lower_case: true, strip_domain: Some("corp.com".into()), prefix: Some(prefix.into()) };
-        let user_rules = UserRules { claims: vec!["upn".into()], transform };
+        let user_rules = UserRules { claims: vec![Box::<str>::from("upn")], transform };
         user(&Settings { user: user_rules, ..settings() }, json!({ "upn": value }), None)
     };
     let invalid = |error| Err(UserError::Invalid { claim: "upn".into(), error });
@@ -357,7 +357,7 @@ fn what_is_missing_is_what_nobody_said() {
 fn what_decides_who_somebody_is_does_not_depend_on_what_else_is_needed() {
     // The first user claim is asked for although a later one is there.
     let settings = named_by(&["upn", "sub"]);
-    assert_eq!(*Wanted::of(&settings).missing(Sources::alone(&map(json!({"sub": "s"})))), ["upn".into()]);
+    assert_eq!(*Wanted::of(&settings).missing(Sources::alone(&map(json!({"sub": "s"})))), [Box::<str>::from("upn")]);
     // So is the word that an address is verified, where domains decide who may sign in.
     let standard = named_by(&["sub"]);
     let email = EmailRules { domains: ["x.org".into()].into(), ..standard.email };

@@ -141,7 +141,7 @@ async fn what_we_ask_goes_by_the_back_channel_and_what_browsers_get_does_not() {
 
     let (provider, _) = op.known(settings.clone());
     let verifier = secret(VERIFIER);
-    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: None };
+    let request = AuthorizationRequest { state: "s", nonce: "n", verifier: &verifier, login_hint: None, silent: false };
     let browser = provider.authorization_url(&request).await.unwrap();
     assert_eq!(browser.as_str(), format!("{}?client_id=us&request_uri=urn%3Ax", at("/authorize")));
     assert_eq!(sign_in(&provider).await.unwrap().subject, "s-1");
@@ -194,7 +194,11 @@ async fn a_callback_comes_from_one_of_the_issuers_names() {
 #[tokio::test]
 async fn a_logout_url_of_its_own_is_filled_in() {
     let (op, _) = good().await;
-    op.metadata_with(&json!({"authorization_endpoint": "https://x.auth.example/oauth2/authorize"}));
+    let end = format!("{}/end", op.origin);
+    op.metadata_with(&json!({
+        "authorization_endpoint": "https://x.auth.example/oauth2/authorize",
+        "end_session_endpoint": end,
+    }));
     let origin = op.origin.clone();
     let back = "https://us/_auth/signed-out?a=b&c";
     let encoded = "https%3A%2F%2Fus%2F_auth%2Fsigned-out%3Fa%3Db%26c";
@@ -215,6 +219,11 @@ async fn a_logout_url_of_its_own_is_filled_in() {
             None,
             Some(format!("https://x.auth.example/logout?client_id=a%20b%2F%26&logout_uri={encoded}")),
         ),
+        (
+            "{end_session_endpoint}?id_token_hint={id_token}&post_logout_redirect_uri={return_to}",
+            None,
+            Some(format!("{origin}/end?id_token_hint=a.b.c&post_logout_redirect_uri={encoded}")),
+        ),
     ] {
         let mut settings = op.settings();
         settings.client_id = "a b/&".into();
@@ -224,6 +233,8 @@ async fn a_logout_url_of_its_own_is_filled_in() {
         assert_eq!(url(), before, "{template}: nothing is known yet");
         let probe = provider.probe().await.unwrap();
         assert_eq!((url(), probe.end_session), (after.clone(), after.is_some()), "{template}");
+        let unhinted = provider.logout_url(back, None, Some("st")).map(String::from);
+        assert_eq!(unhinted, after.filter(|_| !template.contains("{id_token}")), "{template}, without an ID token");
     }
 }
 

@@ -7,7 +7,7 @@ use super::*;
 const PAR: &str = "/par";
 
 fn request<'a>(verifier: &'a Secret<String>, login_hint: Option<&'a str>) -> AuthorizationRequest<'a> {
-    AuthorizationRequest { state: "st-at_e", nonce: "n0nce", verifier, login_hint }
+    AuthorizationRequest { state: "st-at_e", nonce: "n0nce", verifier, login_hint, silent: false }
 }
 
 async fn parameters(provider: &Provider, login_hint: Option<&str>) -> BTreeMap<String, String> {
@@ -55,6 +55,31 @@ async fn what_is_off_is_left_out_and_what_is_on_is_sent() {
     assert_eq!(names(&least), ["client_id", "nonce", "redirect_uri", "response_type", "state"]);
     assert!(sign_in(&provider).await.is_ok());
     assert!(!op.seen("/token").pop().unwrap().form().contains_key("code_verifier"));
+}
+
+/// OpenID Connect Core §3.1.2.1: `none` stands alone, whatever is asked for otherwise.
+#[tokio::test]
+async fn who_is_asked_unseen_is_not_asked_to_sign_in() {
+    let (op, _) = good().await;
+    let verifier = secret(VERIFIER);
+    for (configured, silent, expected) in [
+        (vec![], false, None),
+        (vec![], true, Some("none")),
+        (vec![("prompt", "login")], false, Some("login")),
+        (vec![("prompt", "login")], true, Some("none")),
+        (vec![("prompt", "consent"), ("acr_values", "a"), ("prompt", "select_account")], true, Some("none")),
+    ] {
+        let mut settings = op.settings();
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        settings.authorization_parameters = configured.iter().map(own).collect();
+        let (provider, _) = op.known(settings);
+        let request = AuthorizationRequest { silent, ..request(&verifier, Some("ada")) };
+        let url = provider.authorization_url(&request).await.unwrap();
+        let prompts: Vec<_> = url.query_pairs().filter(|(name, _)| name == "prompt").map(|(_, value)| value).collect();
+        assert_eq!(prompts, expected.into_iter().collect::<Vec<_>>(), "{configured:?} {silent}");
+        let has = |name: &str| url.query_pairs().any(|(found, _)| found == name);
+        assert!(has("login_hint") && has("nonce") && has("acr_values") == (configured.len() == 3));
+    }
 }
 
 /// T-131, T-136: nothing of OpenID Connect is asked for where it is not spoken.

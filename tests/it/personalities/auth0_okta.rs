@@ -8,7 +8,7 @@ use super::without;
 use crate::support::personality::{Personality, check, parameter};
 
 /// The org authorization server.
-const OKTA: Personality = Personality { kind: "okta", path: "", behaves: okta, settings: &[("issuer", "ISSUER")] };
+pub const OKTA: Personality = Personality { kind: "okta", path: "", behaves: okta, settings: &[("issuer", "ISSUER")] };
 
 fn okta(provider: &Provider) {
     provider.quirks().add(Quirk::SilentCallbacks);
@@ -68,12 +68,15 @@ async fn oktas_servers_do_not_speak_for_each_other() {
     check("the organisation's", &world.sign_in("00u1", &ada()).await, Err((502, "iss")));
 }
 
-/// It wants to see the ID token again, which is not kept.
+/// It wants to see the ID token again, and the place to return to.
 #[tokio::test]
-async fn there_is_no_logout_at_okta() {
+async fn a_logout_at_okta_brings_the_id_token() {
     let world = OKTA.world().await;
     let left = world.logout("00u1", &ada()).await;
-    assert!(world.stays_here(&left), "{left}");
+    let named: Vec<_> = left.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    assert_eq!(named, ["id_token_hint", "post_logout_redirect_uri"], "{left}");
+    let hint = left.query_pairs().next().unwrap().1.into_owned();
+    assert_eq!(hint.split('.').count(), 3, "{left}");
 }
 
 const AUTH0: Personality = Personality { kind: "auth0", path: "/", behaves: auth0, settings: &[("issuer", "ISSUER")] };

@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 const POOL: &str = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI";
-const COGNITO: Personality = Personality {
+pub const COGNITO: Personality = Personality {
     kind: "cognito",
     path: "",
     behaves: cognito,
@@ -69,7 +69,7 @@ async fn cognitos_logout_is_its_own() {
 }
 
 const AM: &str = "https://am.example.com:443/am/oauth2/realms/root/realms/alpha";
-const FORGEROCK: Personality = Personality {
+pub const FORGEROCK: Personality = Personality {
     kind: "forgerock",
     path: "/am/oauth2",
     behaves: forgerock,
@@ -128,12 +128,15 @@ async fn forgerocks_realm_stays_in_every_address() {
     assert_eq!((told.user.as_str(), told.groups.as_deref()), ("(usr!ada)", Some("staff")));
 }
 
-/// It wants to see the ID token again, which is not kept.
+/// It wants to see the ID token again, and the place to return to.
 #[tokio::test]
-async fn there_is_no_logout_at_forgerock() {
+async fn a_logout_at_forgerock_brings_the_id_token() {
     let world = FORGEROCK.world().await;
     let left = world.logout("(usr!ada)", &ada()).await;
-    assert!(world.stays_here(&left), "{left}");
+    let named: Vec<_> = left.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    assert_eq!(named, ["realm", "id_token_hint", "post_logout_redirect_uri"], "{left}");
+    let hint = left.query_pairs().nth(1).unwrap().1.into_owned();
+    assert_eq!(hint.split('.').count(), 3, "{left}");
 }
 
 /// T-137: the port is part of the name.

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 const FACEBOOK: Personality = Personality { kind: "facebook", path: "", behaves: |_| {}, settings: &[] };
-const GITHUB: Personality = Personality { kind: "github", path: "", behaves: |_| {}, settings: &[] };
+pub const GITHUB: Personality = Personality { kind: "github", path: "", behaves: |_| {}, settings: &[] };
 
 /// The gateway, with the endpoints of `api` instead of the real ones.
 pub async fn facebook(graph: &Upstream, more: &[(&str, &str)]) -> World {

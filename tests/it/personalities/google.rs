@@ -10,7 +10,7 @@ use crate::support::{
     upstream::Received,
 };
 
-const GOOGLE: Personality = Personality {
+pub const GOOGLE: Personality = Personality {
     kind: "google",
     path: "",
     behaves: google,

@@ -115,7 +115,7 @@ async fn browsers_and_the_gateway_may_know_keycloak_by_different_hosts() {
     assert!(left.as_str().starts_with(&format!("{FRONT}/realms/acme/end-session?")), "{left}");
 }
 
-const GITLAB: Personality =
+pub const GITLAB: Personality =
     Personality { kind: "gitlab", path: "", behaves: gitlab, settings: &[("issuer", "ISSUER")] };
 
 fn gitlab(provider: &Provider) {

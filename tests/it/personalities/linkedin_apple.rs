@@ -88,7 +88,7 @@ async fn there_is_no_logout_at_linkedin() {
     assert!(world.stays_here(&left), "{left}");
 }
 
-const APPLE: Personality = Personality {
+pub const APPLE: Personality = Personality {
     kind: "apple",
     path: "",
     behaves: apple,

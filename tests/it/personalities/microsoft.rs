@@ -32,7 +32,7 @@ pub const COMMON: Personality = Personality {
 };
 
 /// For one.
-const SINGLE: Personality = Personality {
+pub const SINGLE: Personality = Personality {
     kind: "microsoft",
     path: "/single/v2.0",
     behaves: single,

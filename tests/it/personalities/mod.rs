@@ -15,6 +15,7 @@ mod logingov;
 mod microsoft;
 mod oddities;
 mod ping;
+mod refresh;
 mod secrets;
 
 use doorward::dev::provider::JsonObject;

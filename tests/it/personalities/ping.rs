@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{renamed, without};
 use crate::support::personality::{Personality, check, parameter};
 
-const PINGFEDERATE: Personality =
+pub const PINGFEDERATE: Personality =
     Personality { kind: "pingfederate", path: "", behaves: federate, settings: &[("issuer", "ISSUER")] };
 
 fn federate(provider: &Provider) {

@@ -1,9 +1,12 @@
 //! A provider that behaves as a real one does, and a gateway that is told about it what an operator would say: the kind, an id and a secret,
 //! and, as tests have no internet, where the provider really is. Everything else comes from the kind's table, which is what is tested.
 
+use std::sync::Arc;
+
 use doorward::{
     clock::Clock,
     dev::provider::{Client, ClientKey, Endpoint, KeyProof, Provider},
+    providers::{self, Providers},
 };
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
@@ -13,7 +16,7 @@ use url::Url;
 use super::{
     Browser, Gate, Upstream,
     browser::{Answer, someone},
-    gate::{CLIENT_ID, CLIENT_SECRET, NOW},
+    gate::{CLIENT_ID, CLIENT_SECRET, NOW, load},
 };
 
 /// How one real provider behaves.
@@ -55,6 +58,8 @@ pub struct World {
     pub kind: &'static str,
     /// What browsers call the gateway.
     pub public: String,
+    /// As the gateway is told of it.
+    told: Vec<providers::Settings>,
 }
 
 /// What the application was told.
@@ -103,6 +108,8 @@ impl Personality {
             key: None,
             redirect_uris: vec![format!("{public}/_auth/callback/{}", self.kind)],
             post_logout_redirect_uris: vec![format!("{public}/_auth/signed-out")],
+            backchannel_logout_uri: Some(format!("{public}/_auth/backchannel-logout/{}", self.kind)),
+            frontchannel_logout_uri: Some(format!("{public}/_auth/frontchannel-logout/{}", self.kind)),
         };
         let table = |key: &str| format!("providers.{}.{key}", self.kind);
         let mut settings: Vec<(String, String)> = vec![
@@ -144,14 +151,24 @@ impl Personality {
             settings.push((key, value));
         }
         let settings: Vec<_> = settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        let gate = Gate::beside(listener, provider, Upstream::start().await, clock, &settings);
-        World { gate, kind: self.kind, public }
+        let upstream = Upstream::start().await;
+        let told = load(&own, &provider, &upstream, &settings).providers;
+        let gate = Gate::beside(listener, provider, upstream, clock, &settings);
+        World { gate, kind: self.kind, public, told }
     }
 }
 
 impl World {
     pub fn provider(&self) -> &Provider {
         &self.gate.provider
+    }
+
+    /// The provider as the gateway knows it, to be asked without the gateway.
+    pub fn known(&self) -> Arc<providers::Provider> {
+        let callback = self.url(&format!("/_auth/callback/{}", self.kind));
+        let roots = rustls::RootCertStore::empty();
+        let known = Providers::new(self.told.clone(), |_| callback.clone(), &roots, &self.gate.clock).unwrap();
+        Arc::clone(known.only().unwrap())
     }
 
     pub fn url(&self, path: &str) -> String {

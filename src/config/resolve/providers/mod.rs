@@ -109,7 +109,16 @@ fn provider(name: &str, raw: &mut Provider, around: &Around<'_>, reading: &mut R
     let Place { protocol, issuer, issuer_aliases, tenants, discovery_url, endpoints, back_channel, logout_url } =
         place?;
     let Client { id, secret, auth, key } = client?;
-    let Request { scopes, authorization_parameters, response_mode, pushed_requests, pkce, nonce, max_age } = request?;
+    let Request {
+        scopes,
+        authorization_parameters,
+        response_mode,
+        silent_check,
+        pushed_requests,
+        pkce,
+        nonce,
+        max_age,
+    } = request?;
     let People { user, email, groups, required_claims, userinfo, access_token_claims, is_shared } = people?;
     let settings = Settings {
         name: parsed_name?,
@@ -132,6 +141,7 @@ fn provider(name: &str, raw: &mut Provider, around: &Around<'_>, reading: &mut R
         scopes,
         authorization_parameters,
         response_mode,
+        silent_check,
         pushed_requests,
         pkce,
         nonce,

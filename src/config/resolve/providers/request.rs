@@ -6,7 +6,7 @@ use super::table::Table;
 use crate::{
     config::{kinds, leaf::Given, provider::Provider, shape::dotted, values::Scope},
     origin::Origin,
-    providers::{OWN_PARAMETERS, PushedRequests, ResponseMode},
+    providers::{OWN_PARAMETERS, PushedRequests, ResponseMode, SilentCheck},
 };
 
 /// A sign-in's request.
@@ -14,6 +14,7 @@ pub(super) struct Request {
     pub(super) scopes: Vec<String>,
     pub(super) authorization_parameters: Vec<(String, String)>,
     pub(super) response_mode: ResponseMode,
+    pub(super) silent_check: SilentCheck,
     pub(super) pushed_requests: PushedRequests,
     pub(super) pkce: bool,
     pub(super) nonce: bool,
@@ -33,6 +34,7 @@ pub(super) fn resolve(
         let what = "is `form_post` although `public_url` is plain http: browsers send no cookie along with what another site posts, so it goes on as a link";
         table.warn("response_mode", what);
     }
+    let silent_check = silent_check(raw, is_oauth2, table);
     let pushed_requests = table.required(&mut raw.pushed_authorization_requests, "pushed_authorization_requests");
     let pkce = protection(&mut raw.pkce, "pkce", "whoever gets hold of a code can use it", table);
     let nonce = protection(&mut raw.nonce, "nonce", "an ID token can be used a second time", table);
@@ -44,11 +46,27 @@ pub(super) fn resolve(
         scopes: scopes?,
         authorization_parameters,
         response_mode: response_mode?,
+        silent_check: silent_check?,
         pushed_requests: pushed_requests?,
         pkce: pkce?,
         nonce: nonce?,
         max_age,
     })
+}
+
+/// The question that shows no page is of OpenID Connect (Core §3.1.2.1).
+fn silent_check(raw: &mut Provider, is_oauth2: bool, table: &mut Table<'_, '_>) -> Option<SilentCheck> {
+    let check = table.required(&mut raw.silent_check, "silent_check")?;
+    if !is_oauth2 || check != SilentCheck::PromptNone {
+        return Some(check);
+    }
+    if table.is_written("silent_check") {
+        table.wrong(
+            "silent_check",
+            "is `prompt_none`, which is for `protocol = \"oidc\"`; here there are `redirect` and `off`",
+        );
+    }
+    Some(SilentCheck::Off)
 }
 
 /// A protection that some providers do without. Off is said at every start, with the reason where the kind has one.
