@@ -1,4 +1,4 @@
-//! Ids that are remembered until they no longer matter: sessions that were ended early, logins whose answer and proofs that have been used.
+//! Ids that are remembered until they no longer matter: logins whose answer, and proofs and logout tokens that have been used.
 //!
 //! Bounded: when a list is full, either the entry that would have gone first goes or the new one is refused, which is said once. Per replica,
 //! lost at a restart.
@@ -6,8 +6,8 @@
 use std::{
     collections::{BTreeSet, HashSet},
     sync::{
-        PoisonError, RwLock, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -21,9 +21,7 @@ pub(crate) struct Remembered {
     /// For the warning: what is remembered here.
     what: &'static str,
     limit: usize,
-    entries: RwLock<Entries>,
-    /// As many as `entries` holds, so that asking an empty list takes no lock.
-    count: AtomicUsize,
+    entries: Mutex<Entries>,
     has_warned: AtomicBool,
 }
 
@@ -39,20 +37,13 @@ struct Entries {
 
 impl Remembered {
     pub(crate) fn new(what: &'static str, limit: usize) -> Self {
-        Self { what, limit, entries: RwLock::default(), count: AtomicUsize::new(0), has_warned: AtomicBool::new(false) }
-    }
-
-    /// Whether `id` is remembered. An id may still be remembered for a while after its end.
-    pub(crate) fn holds(&self, id: &Id) -> bool {
-        // Nothing can panic while the lock is held, so a poisoned one is as good as any.
-        self.count.load(Ordering::Acquire) > 0
-            && self.entries.read().unwrap_or_else(PoisonError::into_inner).ids.contains(id)
+        Self { what, limit, entries: Mutex::default(), has_warned: AtomicBool::new(false) }
     }
 
     /// Remembers `id` until `end`; whether it is new. Of many threads that add the same id, one is told that it is. When the list is full, the
     /// entry that ends soonest is given up.
     pub(crate) fn add(&self, id: Id, end: UnixTime, now: UnixTime) -> bool {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.ids.contains(&id) {
             return false;
         }
@@ -71,7 +62,7 @@ impl Remembered {
 
     /// The same, but what is remembered stays: a new id is refused when there is no room for it.
     pub(crate) fn add_if_room(&self, id: Id, end: UnixTime, now: UnixTime) -> Result<bool, Full> {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.ids.contains(&id) {
             return Ok(false);
         }
@@ -85,10 +76,9 @@ impl Remembered {
         Ok(true)
     }
 
-    fn insert(&self, mut entries: RwLockWriteGuard<'_, Entries>, id: Id, end: UnixTime) {
+    fn insert(&self, mut entries: MutexGuard<'_, Entries>, id: Id, end: UnixTime) {
         entries.ids.insert(id);
         entries.by_end.insert((end, id));
-        self.count.store(entries.ids.len(), Ordering::Release);
     }
 
     fn warn(&self, what_follows: &str) {
@@ -117,6 +107,12 @@ mod tests {
     use super::*;
 
     const NOW: UnixTime = UnixTime(1_000);
+
+    impl Remembered {
+        fn holds(&self, id: &Id) -> bool {
+            self.entries.lock().unwrap().ids.contains(id)
+        }
+    }
 
     #[test]
     fn an_id_is_new_once() {
@@ -180,7 +176,7 @@ mod tests {
             id[..8].copy_from_slice(&n.to_be_bytes());
             list.add(id, UnixTime(2_000 + n % 7), NOW);
         }
-        let entries = list.entries.read().unwrap();
+        let entries = list.entries.lock().unwrap();
         assert_eq!((entries.ids.len(), entries.by_end.len()), (100, 100));
     }
 }
