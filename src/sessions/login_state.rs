@@ -38,6 +38,9 @@ const MAX_STATE_BYTES: usize = 6 * 1_024;
 /// code that comes twice (RFC 6749 §4.1.2).
 pub(super) const MAX_USED: usize = 65_536;
 
+/// Stands before the place that a check returns to; no such place begins with it.
+const CHECK: u8 = 1;
+
 /// What all tabs of a browser share; the value of the login cookie.
 type BrowserSecret = Secret<Id>;
 
@@ -86,6 +89,8 @@ pub struct ResumedLogin {
     pub verifier: Secret<String>,
     /// When it was begun.
     pub started: UnixTime,
+    /// Somebody was signed in already: the provider is only asked whether that still stands.
+    pub is_check: bool,
     id: Id,
 }
 
@@ -159,6 +164,7 @@ impl Logins {
         provider: ProviderTag,
         returns: ReturnsBy,
         return_to: &ReturnTo,
+        is_check: bool,
         now: UnixTime,
     ) -> StartedLogin {
         let cookie = self.cookie_for(returns);
@@ -167,9 +173,9 @@ impl Logins {
         let id: Id = random();
         let key = self.ring.newest();
         let derived = Derived::from(key, &id, &browser);
-        let record =
-            [provider.0.as_slice(), seconds(now).as_slice(), derived.binding.as_slice(), return_to.as_str().as_bytes()]
-                .concat();
+        let check: &[u8] = if is_check { &[CHECK] } else { &[] };
+        let return_to = return_to.as_str().as_bytes();
+        let record = [&provider.0, seconds(now).as_slice(), &derived.binding, check, return_to].concat();
         StartedLogin {
             state: self.ring.seal(&id, &record),
             nonce: derived.nonce,
@@ -212,7 +218,8 @@ impl Logins {
             });
         match derived {
             Some(Derived { nonce, verifier, .. }) => {
-                Ok(ResumedLogin { return_to, nonce, verifier, started: record.started, id: opened.id })
+                let Record { started, is_check, .. } = record;
+                Ok(ResumedLogin { return_to, nonce, verifier, started, is_check, id: opened.id })
             }
             None if has_cookie => Err(LoginStateError::OtherBrowser { return_to }),
             None => Err(LoginStateError::NoCookie { return_to }),
@@ -236,8 +243,10 @@ impl Logins {
         let started = rest.time()?;
         let binding = rest.array()?;
         // Ours, yet read as if a stranger had written it: the rules may have become stricter since it was sealed.
-        let return_to = ReturnTo::parse(std::str::from_utf8(rest.0).ok()?, &self.origin);
-        Some(Record { provider, started, binding, return_to })
+        let is_check = rest.0.first() == Some(&CHECK);
+        let return_to = if is_check { rest.0.split_first()?.1 } else { rest.0 };
+        let return_to = ReturnTo::parse(std::str::from_utf8(return_to).ok()?, &self.origin);
+        Some(Record { provider, started, binding, is_check, return_to })
     }
 }
 
@@ -255,6 +264,7 @@ struct Record {
     provider: ProviderTag,
     started: UnixTime,
     binding: [u8; 16],
+    is_check: bool,
     return_to: ReturnTo,
 }
 
@@ -311,9 +321,9 @@ mod tests {
     fn a_state_that_is_not_this_login_is_refused_and_says_why() {
         use LoginStateError as E;
         let logins = logins();
-        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/deep?x=1"), NOW);
+        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/deep?x=1"), false, NOW);
         let (browser, state) = (with(&started.set_cookie), started.state.as_str());
-        let other_browser = with(&logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/"), NOW).set_cookie);
+        let other_browser = with(&logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/"), false, NOW).set_cookie);
         let bad_cookie = |value: &str| {
             HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&format!("__Host-doorward-login={value}")).unwrap())])
         };
@@ -356,7 +366,7 @@ mod tests {
     #[test]
     fn a_login_comes_back_as_it_left() {
         let logins = logins();
-        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/a/b?c=%2F&d"), NOW);
+        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/a/b?c=%2F&d"), false, NOW);
         let resumed = logins
             .resume(&with(&started.set_cookie), &started.state, A, ReturnsBy::Link, UnixTime(NOW.0 + 9))
             .ok()
@@ -372,8 +382,8 @@ mod tests {
     fn a_login_that_returns_by_a_form_has_its_own_cookie() {
         use ReturnsBy::{Form, Link};
         let logins = logins();
-        let by_link = logins.start(&HeaderMap::new(), A, Link, &to("/x"), NOW);
-        let by_form = logins.start(&with(&by_link.set_cookie), A, Form, &to("/x"), NOW);
+        let by_link = logins.start(&HeaderMap::new(), A, Link, &to("/x"), false, NOW);
+        let by_form = logins.start(&with(&by_link.set_cookie), A, Form, &to("/x"), false, NOW);
         let text = by_form.set_cookie.to_str().unwrap();
         let (name, rest) = text.split_once('=').unwrap();
         assert_eq!(name, "__Host-doorward-login-post");
@@ -407,7 +417,7 @@ mod tests {
         let origin = Origin::parse("http://localhost:4180").unwrap();
         let logins =
             Logins::new(&Settings { origin, ..settings() }, Arc::new(Remembered::new("used logins", MAX_USED)));
-        let login = logins.start(&HeaderMap::new(), A, ReturnsBy::Form, &to("/x"), NOW);
+        let login = logins.start(&HeaderMap::new(), A, ReturnsBy::Form, &to("/x"), false, NOW);
         assert!(login.set_cookie.to_str().unwrap().starts_with("doorward-login="));
         assert!(logins.resume(&with(&login.set_cookie), &login.state, A, ReturnsBy::Form, NOW).is_ok());
     }
@@ -418,7 +428,7 @@ mod tests {
         let logins = logins();
         let longest = to(&format!("/{}", "x".repeat(ReturnTo::MAX_BYTES - 1)));
         for return_to in [to("/"), to("/a?b=c&d=%20"), longest] {
-            let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &return_to, NOW);
+            let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &return_to, false, NOW);
             let (nonce, verifier) = (started.nonce.as_str(), started.verifier.expose().as_str());
             for text in [started.state.as_str(), nonce, verifier] {
                 assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{text}");
@@ -428,7 +438,7 @@ mod tests {
             assert!(started.state.len() < 2_850, "{}", started.state.len());
             assert!(logins.resume(&with(&started.set_cookie), &started.state, A, ReturnsBy::Link, NOW).is_ok());
         }
-        let set_cookie = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/"), NOW).set_cookie;
+        let set_cookie = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/"), false, NOW).set_cookie;
         let (pair, attributes) = set_cookie.to_str().unwrap().split_once("; ").unwrap();
         assert_eq!(pair.len(), "__Host-doorward-login=".len() + 22);
         assert_eq!(attributes, "Max-Age=600; Path=/; Secure; HttpOnly; SameSite=Lax");
@@ -441,7 +451,7 @@ mod tests {
         let mut browser = HeaderMap::new();
         let mut tabs = Vec::new();
         for n in 0..20 {
-            let started = logins.start(&browser, A, ReturnsBy::Link, &to(&format!("/tab/{n}")), NOW);
+            let started = logins.start(&browser, A, ReturnsBy::Link, &to(&format!("/tab/{n}")), false, NOW);
             browser = with(&started.set_cookie);
             tabs.push((n, started));
         }
@@ -462,7 +472,7 @@ mod tests {
     fn tabs_that_begin_at_once_still_know_where_they_wanted_to_go() {
         let logins = logins();
         let tabs: Vec<_> = (0..5)
-            .map(|n| logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to(&format!("/tab/{n}")), NOW))
+            .map(|n| logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to(&format!("/tab/{n}")), false, NOW))
             .collect();
         let browser = with(&tabs[4].set_cookie);
         for (n, tab) in tabs.iter().enumerate() {
@@ -478,8 +488,8 @@ mod tests {
     #[test]
     fn of_several_login_cookies_the_right_one_counts() {
         let logins = logins();
-        let mine = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), NOW);
-        let theirs = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/"), NOW);
+        let mine = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), false, NOW);
+        let theirs = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/"), false, NOW);
         let mut headers = with(&theirs.set_cookie);
         headers.append(COOKIE, with(&mine.set_cookie)[COOKIE].clone());
         assert!(logins.resume(&headers, &mine.state, A, ReturnsBy::Link, NOW).is_ok());
@@ -489,7 +499,7 @@ mod tests {
     #[test]
     fn a_login_is_used_once() {
         let logins = logins();
-        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), NOW);
+        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), false, NOW);
         let browser = with(&started.set_cookie);
         let first = logins.resume(&browser, &started.state, A, ReturnsBy::Link, NOW).ok().unwrap();
         assert!(logins.use_once(&first, NOW));
@@ -501,7 +511,7 @@ mod tests {
     /// T-049, T-055, T-077.
     #[test]
     fn a_login_survives_a_new_key_and_no_other_gateway() {
-        let started = logins().start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), NOW);
+        let started = logins().start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), false, NOW);
         let browser = with(&started.set_cookie);
         let other = |change: fn(&mut Settings)| {
             let mut settings = settings();
@@ -530,7 +540,7 @@ mod tests {
     #[test]
     fn every_changed_bit_is_noticed() {
         let logins = logins();
-        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), NOW);
+        let started = logins.start(&HeaderMap::new(), A, ReturnsBy::Link, &to("/x"), false, NOW);
         let browser = with(&started.set_cookie);
         for at in 0..started.state.len() {
             for bit in 0..7 {

@@ -4,25 +4,41 @@
 //! * Whatever is wrong with a cookie, the answer is "no session", never an error.
 //! * A session ends at its absolute end, or when it was not used for the idle time, or when it is revoked; the first two count from what is
 //!   configured now, so a shorter time holds at once for the sessions that are out there.
-//! * Revocations and used logins are remembered by this replica only.
+//! * What a cookie should not carry is in a store, sealed with a key that only the cookie has; what was ended is in a ledger. See `store` and
+//!   `ledger`.
+//! * Used logins are remembered by this replica only.
 
 mod cookie;
+mod ids;
+mod keeping;
+mod ledger;
+mod listing;
 mod login_state;
 mod record;
+mod revocations;
 mod seal;
+pub mod store;
+mod stored;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 
-pub use self::login_state::{LoginStateError, ResumedLogin, ReturnsBy, StartedLogin};
-use self::{cookie::Cookie, login_state::Logins, seal::Ring};
+use self::{cookie::Cookie, login_state::Logins, seal::Ring, store::Store};
+pub use self::{
+    ids::{AccountTag, NoSessionId, ProviderSessionTag, SessionId, SubjectTag},
+    ledger::{Ledger, Spread, Standing},
+    listing::{Listed, Whence},
+    login_state::{LoginStateError, ResumedLogin, ReturnsBy, StartedLogin},
+    revocations::{Revocation, Revoked},
+    stored::{RecordKey, Stored},
+};
 use crate::{
-    clock::UnixTime,
-    identity::{Identity, ProviderTag, short_hash},
+    clock::{Clock, UnixTime},
+    identity::{Identity, ProviderTag},
     origin::{Origin, ReturnTo},
     remembered::Remembered,
-    secret::{Secret, random},
+    secret::Secret,
 };
 
 const PURPOSE: &str = "doorward session v1";
@@ -51,6 +67,18 @@ pub struct Settings {
     pub origin: Origin,
     /// Ended sessions that are remembered at most.
     pub revocations: usize,
+    /// How often a provider is asked again about a session; zero for never.
+    pub revalidate: Duration,
+    /// How long a session goes on whose provider, or whose record, should be asked and does not answer.
+    pub outage_grace: Duration,
+    /// How long sessions count on a replica that cannot learn which have been ended.
+    pub cut_off_grace: Duration,
+    /// Sessions that a user may have at once, the oldest end; zero for any number.
+    pub per_user: usize,
+    /// Access tokens are kept, because an application needs them.
+    pub keeps_access_tokens: bool,
+    /// Where records, listings and the log of ended sessions are.
+    pub store: store::Settings,
 }
 
 /// Somebody has signed in.
@@ -70,43 +98,14 @@ pub struct Session {
     pub signed_in: UnixTime,
     /// When something was last asked with it, to a tenth of the idle time.
     pub seen: UnixTime,
-}
-
-/// Tells one session from another. Not secret: nobody gets in with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SessionId(seal::Id);
-
-impl SessionId {
-    /// One that nobody has had.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(random())
-    }
-}
-
-/// An issuer's subject in eight bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SubjectTag(pub [u8; 8]);
-
-impl SubjectTag {
-    /// The tag of the subject `sub` of `issuer`.
-    #[must_use]
-    pub fn of(issuer: &str, sub: &str) -> Self {
-        // An issuer is a URL and never holds a NUL.
-        Self(short_hash(&[b"sub\0", issuer.as_bytes(), b"\0", sub.as_bytes()]))
-    }
-}
-
-/// An issuer's session (`sid`) in eight bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ProviderSessionTag(pub [u8; 8]);
-
-impl ProviderSessionTag {
-    /// The tag of the session `sid` at `issuer`.
-    #[must_use]
-    pub fn of(issuer: &str, sid: &str) -> Self {
-        Self(short_hash(&[b"sid\0", issuer.as_bytes(), b"\0", sid.as_bytes()]))
-    }
+    /// When its provider should be asked again; `None` where nobody is asked.
+    pub due: Option<UnixTime>,
+    /// What opens its record in the store; `None` when it has none.
+    pub record: Option<RecordKey>,
+    /// Its record has a refresh token, so that its provider can be asked behind the browser's back.
+    pub refreshes: bool,
+    /// Its claims are in its record, because the cookie would be too large with them. Those in `identity` are missing until they are loaded.
+    pub has_stored_claims: bool,
 }
 
 /// A session does not fit into a cookie.
@@ -142,7 +141,14 @@ pub struct Sessions {
     ring: Ring<MAX_SEALED_BYTES>,
     max_age: Duration,
     idle_timeout: Duration,
-    revoked: Arc<Remembered>,
+    revalidate: Duration,
+    outage_grace: Duration,
+    cut_off_grace: Duration,
+    per_user: usize,
+    keeps_access_tokens: bool,
+    ledger: Arc<Ledger>,
+    store: Arc<Store>,
+    listings: Ring<{ listing::MAX_BYTES }>,
     logins: Logins,
 }
 
@@ -153,32 +159,47 @@ impl fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Everything `settings` describe, with empty lists of revocations and used logins.
+    /// Everything `settings` describe; nothing has ended or been used. Asks nobody: see [`Ledger::keep_in_step`].
     ///
     /// # Panics
     /// When there is no key: the configuration without one is refused earlier.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
-        let revoked = Arc::new(Remembered::new("revoked sessions", settings.revocations));
-        Self::remembering(settings, revoked, Arc::new(Remembered::new("used logins", login_state::MAX_USED)))
+    pub fn new(settings: &Settings, clock: Clock) -> Self {
+        let store = Arc::new(Store::new(&settings.store));
+        let ledger = Arc::new(Ledger::new(settings.revocations, Arc::clone(&store), clock));
+        Self::keeping(settings, ledger, store, Arc::new(Remembered::new("used logins", login_state::MAX_USED)))
     }
 
-    /// The same for other `settings`, for a reload: what has been ended or used stays so. The size of the list of revocations stays too.
+    /// The same for other `settings`, for a reload: what has been ended or used stays so, and the store stays the same one.
     #[must_use]
     pub fn reconfigured(&self, settings: &Settings) -> Self {
-        Self::remembering(settings, Arc::clone(&self.revoked), Arc::clone(&self.logins.used))
+        let (ledger, store) = (Arc::clone(&self.ledger), Arc::clone(&self.store));
+        Self::keeping(settings, ledger, store, Arc::clone(&self.logins.used))
     }
 
-    fn remembering(settings: &Settings, revoked: Arc<Remembered>, used: Arc<Remembered>) -> Self {
+    fn keeping(settings: &Settings, ledger: Arc<Ledger>, store: Arc<Store>, used: Arc<Remembered>) -> Self {
         let cookie = Cookie::session(&settings.origin);
         Self {
             ring: Ring::new(&settings.keys, PURPOSE, cookie.name(), &settings.origin),
-            cookie,
             max_age: settings.max_age,
             idle_timeout: settings.idle_timeout,
-            revoked,
+            revalidate: settings.revalidate,
+            outage_grace: settings.outage_grace,
+            cut_off_grace: settings.cut_off_grace,
+            per_user: settings.per_user,
+            keeps_access_tokens: settings.keeps_access_tokens,
+            ledger,
+            store,
+            listings: Ring::new(&settings.keys, listing::PURPOSE, cookie.name(), &settings.origin),
             logins: Logins::new(settings, used),
+            cookie,
         }
+    }
+
+    /// What has ended before its time.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
     /// The name of the session cookie.
@@ -246,11 +267,6 @@ impl Sessions {
         [Some(self.logins.cookie.clear()), has_posted.then(|| posted.clear())].into_iter().flatten()
     }
 
-    /// Ends `session`: every copy of its cookie is dead on this replica from now on.
-    pub fn revoke(&self, session: &Session, now: UnixTime) {
-        self.revoked.add(session.id.0, session.signed_in.plus(self.max_age), now);
-    }
-
     /// Takes our cookies out of a request for the application.
     pub fn strip(&self, headers: &mut HeaderMap) {
         cookie::strip(headers, self.cookies());
@@ -266,16 +282,17 @@ impl Sessions {
         [&self.cookie, &self.logins.cookie, &self.logins.posted_cookie]
     }
 
-    /// Begins a login at `provider` in the browser that sent `headers`.
+    /// Begins a login at `provider` in the browser that sent `headers`; `is_check` when it is only to confirm a session.
     pub fn start_login(
         &self,
         headers: &HeaderMap,
         provider: ProviderTag,
         returns: ReturnsBy,
         return_to: &ReturnTo,
+        is_check: bool,
         now: UnixTime,
     ) -> StartedLogin {
-        self.logins.start(headers, provider, returns, return_to, now)
+        self.logins.start(headers, provider, returns, return_to, is_check, now)
     }
 
     /// The login that comes back from `provider` with `state`. It is not used up by this: see [`Sessions::use_once`].
@@ -302,6 +319,11 @@ impl Sessions {
     fn open(&self, value: &[u8], now: UnixTime) -> Result<Session, NoSession> {
         let opened = self.ring.open(value).map_err(|_| NoSession::Unopened)?;
         let session = record::read(opened.id, &opened.record).ok_or(NoSession::Malformed)?;
+        self.is_alive(&session, now)?;
+        Ok(session)
+    }
+
+    fn is_alive(&self, session: &Session, now: UnixTime) -> Result<(), NoSession> {
         if session.signed_in.max(session.seen) > now.plus(CLOCK_LEEWAY) {
             return Err(NoSession::FromTheFuture);
         }
@@ -311,10 +333,10 @@ impl Sessions {
         if now >= session.seen.plus(self.idle_timeout) {
             return Err(NoSession::Idle);
         }
-        if self.revoked.holds(&session.id.0) {
+        if self.ledger.has_ended(session) {
             return Err(NoSession::Revoked);
         }
-        Ok(session)
+        Ok(())
     }
 }
 

@@ -5,21 +5,27 @@
 //! seen        4
 //! provider    4
 //! subject     8
-//! flags       1   1: a provider session follows
+//! flags       1   1: a provider session follows; 2: a due time; 4: the key of a record; 8: that has a refresh token; 16: and the claims
 //! [provider session  8]
+//! [due        4]
+//! [record key 16]
 //! user        length, UTF-8
 //! claims      count, then for each: name (length, UTF-8), 0 for a single value or 1 + the number of values, values (length, UTF-8)
 //! ```
 //!
 //! Lengths and counts are LEB128: one byte up to 127. Another layout is another version of the seal.
 
-use super::{ProviderSessionTag, Session, SessionId, SubjectTag, seal::Id};
+use super::{ProviderSessionTag, RecordKey, Session, SessionId, SubjectTag, seal::Id};
 use crate::{
     clock::UnixTime,
     identity::{ClaimValue, Claims, Identity, ProviderTag, UserId},
 };
 
 const HAS_PROVIDER_SESSION: u8 = 1;
+const HAS_DUE: u8 = 2;
+const HAS_RECORD: u8 = 4;
+const REFRESHES: u8 = 8;
+const HAS_STORED_CLAIMS: u8 = 16;
 
 /// The record of `session`, without its id.
 pub(super) fn write(session: &Session) -> Vec<u8> {
@@ -28,26 +34,39 @@ pub(super) fn write(session: &Session) -> Vec<u8> {
     out.extend_from_slice(&seconds(session.seen));
     out.extend_from_slice(&session.provider.0);
     out.extend_from_slice(&session.subject.0);
-    match &session.provider_session {
-        Some(tag) => {
-            out.push(HAS_PROVIDER_SESSION);
-            out.extend_from_slice(&tag.0);
-        }
-        None => out.push(0),
-    }
-    write_text(&mut out, session.identity.user.as_str());
-    write_number(&mut out, session.identity.claims.len());
-    for (name, value) in &session.identity.claims {
-        write_text(&mut out, name);
-        match value {
-            ClaimValue::One(_) => write_number(&mut out, 0),
-            ClaimValue::Many(values) => write_number(&mut out, 1 + values.len()),
-        }
-        for value in value.iter() {
-            write_text(&mut out, value);
-        }
+    let flag = |is_there, flag| if is_there { flag } else { 0 };
+    out.push(
+        flag(session.provider_session.is_some(), HAS_PROVIDER_SESSION)
+            | flag(session.due.is_some(), HAS_DUE)
+            | flag(session.record.is_some(), HAS_RECORD)
+            | flag(session.refreshes, REFRESHES)
+            | flag(session.has_stored_claims, HAS_STORED_CLAIMS),
+    );
+    out.extend(session.provider_session.iter().flat_map(|tag| tag.0));
+    out.extend(session.due.iter().flat_map(|due| seconds(*due)));
+    out.extend(session.record.iter().flat_map(|key| *key.expose()));
+    if session.has_stored_claims {
+        write_identity(&mut out, &session.identity.user, &Claims::new());
+    } else {
+        write_identity(&mut out, &session.identity.user, &session.identity.claims);
     }
     out
+}
+
+/// An identity at the end of `out`.
+pub(super) fn write_identity(out: &mut Vec<u8>, user: &UserId, claims: &Claims) {
+    write_text(out, user.as_str());
+    write_number(out, claims.len());
+    for (name, value) in claims {
+        write_text(out, name);
+        match value {
+            ClaimValue::One(_) => write_number(out, 0),
+            ClaimValue::Many(values) => write_number(out, 1 + values.len()),
+        }
+        for value in value.iter() {
+            write_text(out, value);
+        }
+    }
 }
 
 /// The session with this `id` and this `record`; `None` when the bytes are not exactly one record.
@@ -57,32 +76,28 @@ pub(super) fn read(id: Id, record: &[u8]) -> Option<Session> {
     let seen = rest.time()?;
     let provider = ProviderTag(rest.array()?);
     let subject = SubjectTag(rest.array()?);
-    let provider_session = match rest.array()? {
-        [0] => None,
-        [HAS_PROVIDER_SESSION] => Some(ProviderSessionTag(rest.array()?)),
-        [_] => return None,
-    };
-    let user = UserId::parse(rest.text()?).ok()?;
-    let mut claims = Claims::new();
-    for _ in 0..rest.number()? {
-        let name = rest.text()?;
-        let value = match rest.number()?.checked_sub(1) {
-            None => ClaimValue::One(rest.text()?.into()),
-            Some(count) => ClaimValue::Many((0..count).map(|_| rest.text().map(Into::into)).collect::<Option<_>>()?),
-        };
-        if claims.insert(name.into(), value).is_some() {
-            return None;
-        }
+    let [flags] = rest.array()?;
+    if flags & !(HAS_PROVIDER_SESSION | HAS_DUE | HAS_RECORD | REFRESHES | HAS_STORED_CLAIMS) != 0 {
+        return None;
     }
+    let has = |flag| flags & flag != 0;
+    let provider_session = if has(HAS_PROVIDER_SESSION) { Some(ProviderSessionTag(rest.array()?)) } else { None };
+    let due = if has(HAS_DUE) { Some(rest.time()?) } else { None };
+    let record = if has(HAS_RECORD) { Some(RecordKey::new(rest.array()?)) } else { None };
+    let identity = rest.identity()?;
     let id = SessionId(id);
     rest.0.is_empty().then_some(Session {
         id,
-        identity: Identity { user, claims },
+        identity,
         provider,
         subject,
         provider_session,
         signed_in,
         seen,
+        due,
+        record,
+        refreshes: has(REFRESHES),
+        has_stored_claims: has(HAS_STORED_CLAIMS),
     })
 }
 
@@ -91,7 +106,7 @@ pub(super) fn seconds(time: UnixTime) -> [u8; 4] {
     u32::try_from(time.0).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
     write_number(out, text.len());
     out.extend_from_slice(text.as_bytes());
 }
@@ -108,6 +123,25 @@ fn write_number(out: &mut Vec<u8>, mut number: usize) {
 pub(super) struct Reader<'b>(pub(super) &'b [u8]);
 
 impl<'b> Reader<'b> {
+    /// What [`write_identity`] wrote.
+    pub(super) fn identity(&mut self) -> Option<Identity> {
+        let user = UserId::parse(self.text()?).ok()?;
+        let mut claims = Claims::new();
+        for _ in 0..self.number()? {
+            let name = self.text()?;
+            let value = match self.number()?.checked_sub(1) {
+                None => ClaimValue::One(self.text()?.into()),
+                Some(count) => {
+                    ClaimValue::Many((0..count).map(|_| self.text().map(Into::into)).collect::<Option<_>>()?)
+                }
+            };
+            if claims.insert(name.into(), value).is_some() {
+                return None;
+            }
+        }
+        Some(Identity { user, claims })
+    }
+
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
@@ -118,7 +152,7 @@ impl<'b> Reader<'b> {
         Some(UnixTime(u32::from_be_bytes(self.array()?).into()))
     }
 
-    fn text(&mut self) -> Option<&'b str> {
+    pub(super) fn text(&mut self) -> Option<&'b str> {
         let length = self.number()?;
         let (text, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -157,6 +191,10 @@ mod tests {
             provider_session: None,
             signed_in: UnixTime(1_800_000_000),
             seen: UnixTime(1_800_000_060),
+            due: None,
+            record: None,
+            refreshes: false,
+            has_stored_claims: false,
         }
     }
 
@@ -174,6 +212,14 @@ mod tests {
         bytes.extend_from_slice(&[2, 1, b'e', 0, 1, b'y', 1, b'g', 3, 1, b'x', 0]);
         assert_eq!(write(&session), bytes);
         assert_eq!(read([7; 16], &bytes), Some(session));
+    }
+
+    #[test]
+    fn claims_that_are_in_the_record_are_not_in_the_cookie() {
+        let session = Session { has_stored_claims: true, ..session("alice", &[("g", many(&["x"]))]) };
+        let without =
+            Session { identity: Identity { claims: Claims::new(), ..session.identity.clone() }, ..session.clone() };
+        assert_eq!(read([7; 16], &write(&session)), Some(without));
     }
 
     /// T-056, T-073.
@@ -210,7 +256,7 @@ mod tests {
         };
         for (why, bytes) in [
             ("a byte too many", [good.as_slice(), &[0]].concat()),
-            ("an unknown flag", changed(20, &[2])),
+            ("an unknown flag", changed(20, &[32])),
             ("a flag without its tag", changed(20, &[1])),
             ("a user that is not UTF-8", changed(22, &[0xff])),
             ("a user with a line break", changed(22, b"\n")),
@@ -236,7 +282,7 @@ mod tests {
         #[test]
         fn every_session_is_read_as_it_was_written(
             user in "[a-zA-Z0-9é€𝄞,;=\"|]{1,60}", provider: [u8; 4], subject: [u8; 8], at: [u32; 2],
-            provider_session: Option<[u8; 8]>, claims in claims(),
+            provider_session: Option<[u8; 8]>, claims in claims(), due: Option<u32>, record: Option<[u8; 16]>, refreshes: bool,
         ) {
             let session = Session {
                 identity: Identity { user: UserId::parse(&user).unwrap(), claims },
@@ -245,6 +291,9 @@ mod tests {
                 provider_session: provider_session.map(ProviderSessionTag),
                 signed_in: UnixTime(at[0].into()),
                 seen: UnixTime(at[1].into()),
+                due: due.map(|due| UnixTime(due.into())),
+                record: record.map(RecordKey::new),
+                refreshes,
                 ..session(&user, &[])
             };
             prop_assert_eq!(read([7; 16], &write(&session)), Some(session));

@@ -19,16 +19,22 @@ pub(super) fn settings() -> Settings {
         login_timeout: Duration::from_secs(10 * MINUTE),
         origin: Origin::parse("https://app.example.com").unwrap(),
         revocations: 100,
+        revalidate: Duration::from_secs(5 * MINUTE),
+        outage_grace: Duration::from_secs(HOUR),
+        cut_off_grace: Duration::from_secs(HOUR),
+        per_user: 0,
+        keeps_access_tokens: false,
+        store: store::Settings::Memory { bytes: 1 << 20 },
     }
 }
 
 fn sessions(change: impl FnOnce(&mut Settings)) -> Sessions {
     let mut settings = settings();
     change(&mut settings);
-    Sessions::new(&settings)
+    Sessions::new(&settings, Clock::stopped(T0))
 }
 
-fn session(user: &str) -> Session {
+pub(super) fn session(user: &str) -> Session {
     Session {
         id: SessionId::random(),
         identity: Identity { user: UserId::parse(user).unwrap(), claims: Claims::new() },
@@ -37,6 +43,10 @@ fn session(user: &str) -> Session {
         provider_session: Some(ProviderSessionTag([3; 8])),
         signed_in: T0,
         seen: T0,
+        due: None,
+        record: None,
+        refreshes: false,
+        has_stored_claims: false,
     }
 }
 
@@ -150,13 +160,13 @@ fn two_sessions_cannot_be_mixed() {
 }
 
 /// T-056.
-#[test]
-fn the_same_user_twice_is_two_sessions() {
+#[tokio::test]
+async fn the_same_user_twice_is_two_sessions() {
     let sessions = sessions(|_| ());
     let (laptop, phone) = (session("alice"), session("alice"));
     let (on_laptop, on_phone) = (value(&sessions, &laptop), value(&sessions, &phone));
     assert_ne!(on_laptop, on_phone);
-    sessions.revoke(&laptop, T0);
+    let _told = sessions.end(&laptop).await;
     assert_eq!(found(&sessions, &on_laptop, T0), None);
     assert_eq!(found(&sessions, &on_phone, T0), Some(phone));
 }
@@ -166,7 +176,8 @@ fn the_same_user_twice_is_two_sessions() {
 fn a_session_is_no_login_and_a_login_is_no_session() {
     let sessions = sessions(|_| ());
     let sealed = value(&sessions, &session("alice"));
-    let login = sessions.start_login(&HeaderMap::new(), ProviderTag([1; 4]), ReturnsBy::Link, &ReturnTo::root(), T0);
+    let login =
+        sessions.start_login(&HeaderMap::new(), ProviderTag([1; 4]), ReturnsBy::Link, &ReturnTo::root(), false, T0);
     let browser = pair(&login.set_cookie);
     let secret = browser.split_once('=').unwrap().1;
     assert_eq!(found(&sessions, &login.state, T0), None, "a state as session cookie");
@@ -320,13 +331,13 @@ fn of_several_cookies_the_first_that_is_a_session_counts() {
 }
 
 /// T-058, as far as one replica goes.
-#[test]
-fn after_logout_every_copy_of_the_cookie_is_dead() {
+#[tokio::test]
+async fn after_logout_every_copy_of_the_cookie_is_dead() {
     let sessions = sessions(|_| ());
     let session = session("alice");
     let first = value(&sessions, &session);
     let renewed = value(&sessions, &sessions.renewed(&session, at(MINUTE)));
-    sessions.revoke(&session, at(MINUTE));
+    let _told = sessions.end(&session).await;
     for copy in [first, renewed] {
         assert_eq!(found(&sessions, &copy, at(MINUTE)), None);
         assert_eq!(found(&sessions, &copy, at(HOUR)), None);
@@ -334,6 +345,17 @@ fn after_logout_every_copy_of_the_cookie_is_dead() {
 }
 
 /// The figures the README quotes.
+/// The contract's limit, with everything that a session without claims can have.
+#[test]
+fn a_cookie_with_a_record_keeps_the_promise_too() {
+    let session =
+        Session { due: Some(T0), record: Some(RecordKey::random()), refreshes: true, ..session(&"u".repeat(32)) };
+    let sealed = sessions(|settings| settings.origin = Origin::parse("https://app.example.com").unwrap())
+        .seal(&session)
+        .unwrap();
+    assert_eq!(pair(&sealed).len(), 172);
+}
+
 #[test]
 fn a_cookie_is_as_small_as_promised() {
     let sessions = sessions(|_| ());
@@ -393,7 +415,8 @@ fn on_plain_http_the_cookies_have_their_short_names() {
 #[test]
 fn set_cookies_do_not_show_in_debug_output() {
     let sessions = sessions(|_| ());
-    let login = sessions.start_login(&HeaderMap::new(), ProviderTag([1; 4]), ReturnsBy::Link, &ReturnTo::root(), T0);
+    let login =
+        sessions.start_login(&HeaderMap::new(), ProviderTag([1; 4]), ReturnsBy::Link, &ReturnTo::root(), false, T0);
     for set_cookie in [sessions.seal(&session("alice")).unwrap(), login.set_cookie] {
         assert_eq!(format!("{set_cookie:?}"), "Sensitive");
     }
@@ -428,14 +451,15 @@ proptest! {
 }
 
 /// A reload must not bring ended sessions back, nor let a callback be used again.
-#[test]
-fn a_reload_forgets_nothing() {
+#[tokio::test]
+async fn a_reload_forgets_nothing() {
     let before = sessions(|_| {});
     let ended = session("alice");
     let cookie = brings(&pair(&before.seal(&ended).unwrap()));
-    let login = before.start_login(&HeaderMap::new(), ProviderTag([1; 4]), ReturnsBy::Link, &ReturnTo::root(), T0);
+    let login =
+        before.start_login(&HeaderMap::new(), ProviderTag([1; 4]), ReturnsBy::Link, &ReturnTo::root(), false, T0);
     let browser = brings(&pair(&login.set_cookie));
-    before.revoke(&ended, T0);
+    let _told = before.end(&ended).await;
     let resumed = before.resume_login(&browser, &login.state, ProviderTag([1; 4]), ReturnsBy::Link, T0).ok().unwrap();
     assert!(before.use_once(&resumed, T0));
 
