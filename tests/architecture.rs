@@ -18,7 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["policy"],
     // Takes any handler, so it knows nothing of what a request means; `Peer` is its word for the other end.
     &["server"],
-    &["body", "identity", "origin", "remembered"],
+    &["body", "grant", "identity", "origin", "remembered"],
     &["clock", "outgoing", "secret"],
 ];
 

@@ -21,6 +21,7 @@ use crate::{
     identity::{Identity, printable},
     policy::Access,
     providers::{Audience, Confirmation, Nameless, Providers, Vouched},
+    secret::Secret,
     server::Connection,
     sessions::{Session, Sessions},
     tokens::{
@@ -34,7 +35,14 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Caller {
     /// By a session cookie.
-    Session(Session),
+    Session {
+        /// What it holds, or what has been found out since. Boxed: it is moved from step to step.
+        session: Box<Session>,
+        /// The cookie is out of date.
+        is_renewed: bool,
+        /// Where the application needs it, and it is good.
+        access_token: Option<Secret<String>>,
+    },
     /// By a token that counts at this route.
     Token(Bearer),
 }
@@ -58,7 +66,7 @@ impl Caller {
     /// Who it is.
     pub(super) fn identity(&self) -> &Identity {
         match self {
-            Self::Session(session) => &session.identity,
+            Self::Session { session, .. } => &session.identity,
             Self::Token(bearer) => &bearer.identity,
         }
     }
@@ -66,7 +74,7 @@ impl Caller {
     /// By what that is known.
     pub(super) fn known_by(&self) -> KnownBy {
         match self {
-            Self::Session(session) => KnownBy::Session(session.id),
+            Self::Session { session, .. } => KnownBy::Session(session.id),
             Self::Token(bearer) => KnownBy::Token(bearer.answer.key),
         }
     }
@@ -132,7 +140,7 @@ impl Gateway {
     /// The caller of `request`, when it can be told and `route` asks for it.
     ///
     /// # Errors
-    /// [`Rejection::Caller`], where tokens count.
+    /// [`Rejection::Caller`], where tokens count; those of [`Gateway::up_to_date`].
     pub(super) async fn caller(
         &self,
         request: &Clean,
@@ -143,21 +151,26 @@ impl Gateway {
         if route.access == Access::Anonymous {
             return Ok(None);
         }
-        let cookie = || {
+        let session = || {
             let session = session(request, &self.sessions, &self.providers, now);
-            session.filter(|session| counts(session, route, &self.providers)).map(Caller::Session)
+            session.filter(|session| counts(session, route, &self.providers)).map(Box::new)
         };
-        let Some(tokens) = &route.tokens else { return Ok(cookie()) };
+        let Some(tokens) = &route.tokens else {
+            return match session() {
+                Some(session) => self.up_to_date(session, request, route, now).await,
+                None => Ok(None),
+            };
+        };
         let refused = |error| Rejection::Caller { error, challenge: tokens.challenge.clone() };
         let token = presented(request.headers()).map_err(|error| refused(error.into()))?;
-        let cookie = if route.credentials == Credentials::Bearer { None } else { cookie() };
-        match (token, cookie) {
+        let session = if route.credentials == Credentials::Bearer { None } else { session() };
+        match (token, session) {
             (Some(_), Some(_)) => Err(refused(CallerError::BothAtOnce)),
             (Some(token), None) => {
                 let bearer = self.bearer(token, request, tokens, on, now).await;
                 bearer.map(|bearer| Some(Caller::Token(bearer))).map_err(refused)
             }
-            (None, cookie @ Some(_)) => Ok(cookie),
+            (None, Some(session)) => self.up_to_date(session, request, route, now).await,
             (None, None) if route.credentials == Credentials::Bearer => Err(refused(CallerError::NoToken)),
             (None, None) => Ok(None),
         }

@@ -20,7 +20,7 @@ use super::{
     settings::TrustedProxies,
     target,
 };
-use crate::{origin::Origin, server::Connection};
+use crate::{origin::Origin, server::Connection, sessions::Whence};
 
 /// A request that HTTP allows, without anything only we may say. Made by [`Hygiene::clean`] alone.
 #[derive(Debug)]
@@ -99,6 +99,12 @@ impl Hygiene {
         let initials = bytes.fold(0, |all, one| all | one);
         let proto = HeaderValue::from_static(if origin.is_https() { "https" } else { "http" });
         Self { identity, initials, trusted, proto, header_bytes }
+    }
+
+    /// Where `request` comes from.
+    pub(super) fn whence(&self, request: &Clean) -> Whence {
+        let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        Whence::new(agent, request.forwarded.caller(&self.trusted))
     }
 
     /// Checks and cleans `request`, which came in `on` this connection.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::warn;
 
 use super::{
@@ -64,6 +64,12 @@ impl IdentityHeaders {
         // A UserId holds nothing a header cannot carry; were it otherwise, the application would be told nobody.
         if let Some(user) = encoding::user(&identity.user, self.settings.user_encoding) {
             headers.insert(route.user_header.as_ref().unwrap_or(&self.settings.user).clone(), user);
+        }
+        if let (Some(header), Caller::Session { access_token: Some(token), .. }) = (&route.access_token_header, caller)
+            && let Ok(mut token) = HeaderValue::from_str(token.expose())
+        {
+            token.set_sensitive(true);
+            headers.insert(header.clone(), token);
         }
         for (header, is_told) in self.settings.claims.iter().zip(&self.is_told) {
             add_claim(headers, &identity.claims, header, is_told)?;

@@ -6,6 +6,7 @@ mod encoding;
 mod hygiene;
 mod identity_headers;
 mod peer;
+mod refresh;
 mod reply;
 mod resource;
 mod route;
@@ -23,10 +24,10 @@ use hyper::body::Incoming;
 use crate::{
     body::Body,
     clock::{Clock, UnixTime},
-    endpoints::{Endpoints, Visit},
+    endpoints::{Endpoints, UsedLogoutTokens, Visit},
     providers::Providers,
     server::{Connection, Handler},
-    sessions::{Session, Sessions},
+    sessions::{Session, Sessions, Whence},
     telemetry::Record,
     tokens::{Tokens, dpop::Proofs},
 };
@@ -39,7 +40,7 @@ use settings::Settings;
 use upstream::Upstream;
 use wants::Wants;
 
-pub use upstream::InvalidUpstream;
+pub use {refresh::Refresher, upstream::InvalidUpstream};
 
 /// Everything a request meets. Built once by `app`; a reload builds another.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub struct Gateway {
     providers: Arc<Providers>,
     tokens: Tokens,
     proofs: Arc<Proofs>,
+    refresher: Arc<Refresher>,
     identity_headers: IdentityHeaders,
     endpoints: Endpoints,
     replies: Replies,
@@ -64,6 +66,10 @@ pub struct Kept {
     pub sessions: Arc<Sessions>,
     /// Proofs of possession that were used.
     pub proofs: Arc<Proofs>,
+    /// What came of the last look at sessions.
+    pub refresher: Arc<Refresher>,
+    /// Logout tokens of providers that were used.
+    pub logout_tokens: Arc<UsedLogoutTokens>,
 }
 
 impl Handler for Gateway {
@@ -92,7 +98,7 @@ impl Gateway {
         settings: Settings,
         header_bytes: usize,
         tls: &rustls::ClientConfig,
-        Kept { sessions, proofs }: Kept,
+        Kept { sessions, proofs, refresher, .. }: Kept,
         providers: Arc<Providers>,
         endpoints: Endpoints,
         clock: Clock,
@@ -105,6 +111,7 @@ impl Gateway {
             providers,
             tokens: Tokens::new(settings.token_answers, clock.clone()),
             proofs,
+            refresher,
             identity_headers: IdentityHeaders::new(&settings),
             replies: Replies::new(settings.origin.clone(), endpoints.links().clone(), Arc::clone(endpoints.pages())),
             endpoints,
@@ -138,6 +145,7 @@ impl Gateway {
         };
         record.route(&route.name);
         let caller = self.caller(&request, route, on, now).await?; // 3
+        let whence = self.is_renewal(caller.as_ref(), now).then(|| Box::new(self.hygiene.whence(&request)));
         let permit = authorise::permit(route, caller)?; // 4
         let upgrade = request.upgrade();
         self.identity_headers.apply(request.headers_mut(), &permit, now)?; // 5
@@ -149,18 +157,26 @@ impl Gateway {
         } else {
             upstream::answer(response, &self.sessions)
         };
-        if let Some(Caller::Session(session)) = permit.caller() {
-            self.keep_alive(session, &mut response, now);
+        if let (Some(Caller::Session { session, .. }), Some(whence)) = (permit.caller(), whence) {
+            self.renew(session, *whence, &mut response, now);
         }
         Ok(response)
     }
 
-    /// A session that is being used is sealed anew now and then, so that it does not become idle.
-    fn keep_alive(&self, session: &Session, response: &mut Response<Body>, now: UnixTime) {
-        if !self.sessions.is_due(session, now) {
-            return;
+    /// Whether this answer seals the session anew: it has been looked at, or would become idle otherwise.
+    fn is_renewal(&self, caller: Option<&Caller>, now: UnixTime) -> bool {
+        match caller {
+            Some(Caller::Session { session, is_renewed, .. }) => *is_renewed || self.sessions.is_due(session, now),
+            Some(Caller::Token(_)) | None => false,
         }
-        if let Ok(cookie) = self.sessions.seal(&self.sessions.renewed(session, now)) {
+    }
+
+    fn renew(&self, session: &Session, whence: Whence, response: &mut Response<Body>, now: UnixTime) {
+        let renewed = self.sessions.renewed(session, now);
+        if let Ok(cookie) = self.sessions.seal(&renewed) {
+            // Nobody waits for the listing.
+            let sessions = Arc::clone(&self.sessions);
+            tokio::spawn(async move { sessions.list(&renewed, &whence).await });
             let headers = response.headers_mut();
             headers.append(header::SET_COOKIE, cookie);
             // A shared cache must not give this cookie to anybody else (T-038).
@@ -170,6 +186,10 @@ impl Gateway {
 
     async fn endpoint(&self, request: Clean, now: UnixTime, record: &mut Record) -> Result<Response<Body>, Rejection> {
         let session = authenticate::session(&request, &self.sessions, &self.providers, now);
+        if session.is_some() && self.sessions.is_cut_off(now) && Endpoints::speaks_of_sessions(request.path()) {
+            return Err(Rejection::CutOff);
+        }
+        let whence = self.hygiene.whence(&request);
         let (parts, body, _) = request.into_parts();
         let path = parts.uri.path().strip_prefix(self.settings.prefix.as_str()).unwrap_or_default();
         record.endpoint(Endpoints::name(path));
@@ -179,6 +199,7 @@ impl Gateway {
             query: parts.uri.query(),
             headers: &parts.headers,
             session: session.as_ref(),
+            whence: &whence,
             now,
         };
         Ok(self.endpoints.answer(visit, body).await?)

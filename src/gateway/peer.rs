@@ -3,6 +3,8 @@
 //! `X-Forwarded-For`, `-Proto` and `-Host` are ours to set. What a caller sends of them counts only when the peer is a trusted proxy;
 //! from everybody else it is dropped, together with `Forwarded` (RFC 7239) and `X-Real-IP`.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{hygiene::canonical_host, reply::Rejection, settings::TrustedProxies};
@@ -31,6 +33,20 @@ pub(super) struct Forwarded {
 impl Forwarded {
     pub(super) fn canonical_host(&self, named: Box<str>) -> Box<str> {
         self.asked.clone().unwrap_or(named)
+    }
+
+    /// Who began the chain, as far as that can be believed: the last hop that is no trusted proxy, or the first of all.
+    pub(super) fn caller(&self, trusted: &TrustedProxies) -> Option<IpAddr> {
+        let chain = self.chain.as_ref()?.to_str().ok()?;
+        let mut caller = None;
+        for hop in chain.rsplit(',') {
+            let Ok(address) = hop.trim().parse() else { break };
+            caller = Some(address);
+            if !trusted.nets.iter().any(|net| net.contains(&address)) {
+                break;
+            }
+        }
+        caller
     }
 
     /// Writes the three headers.

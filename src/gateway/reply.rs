@@ -8,6 +8,7 @@ mod caller;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::json;
 use tracing::{debug, error, warn};
 
 use super::{
@@ -18,13 +19,13 @@ use crate::{
     assertion::NotSigned,
     body::Body,
     endpoints::{
-        self, EndpointError, Links,
+        self, EndpointError, Links, LogoutRefused,
         pages::{self, Action, ErrorPage, Pages},
     },
     identity::ProviderName,
     origin::{Origin, ReturnTo},
     policy::Denial,
-    providers::{Fault, IdTokenError, SignInError, UserError},
+    providers::{Fault, IdTokenError, LogoutTokenError, SignInError, UserError},
     sessions::LoginStateError,
     telemetry::causes,
 };
@@ -61,6 +62,20 @@ pub(super) enum Rejection {
         /// Where a token would do, too.
         challenge: Option<Challenge>,
     },
+    /// Somebody is, and it is time to ask their provider, which takes the browser.
+    #[error("the session has to be confirmed at its provider")]
+    Recheck {
+        /// Where.
+        provider: ProviderName,
+        /// What has been found out about the session on the way.
+        cookie: Option<HeaderValue>,
+    },
+    /// Nobody knows here which sessions have ended, and that for too long.
+    #[error("this replica has not learned for too long which sessions have ended")]
+    CutOff,
+    /// What rules and headers need of the session is in the store, and that does not answer.
+    #[error("the claims of a session are in the session store, which does not answer")]
+    ClaimsUnavailable,
     /// A token does not count, or there is none and nothing else counts.
     #[error("no token that counts here")]
     Caller {
@@ -113,6 +128,10 @@ struct Told {
     retry: Option<ReturnTo>,
     /// The providers that other try has to be at one of; any when there are none.
     providers: Box<[ProviderName]>,
+    /// Signing out works all the same, and is offered.
+    offers_logout: bool,
+    /// An OAuth error code: whoever asks is a server that wants this and nothing else (RFC 6749 §5.2).
+    oauth_error: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     fault: Fault,
 }
@@ -120,7 +139,18 @@ struct Told {
 impl Told {
     fn new(status: StatusCode, fault: Fault, title: &'static str, cause: impl Into<Cow<'static, str>>) -> Self {
         let cause = cause.into();
-        Self { status, title, cause, advice: CHECK, retry: None, providers: Box::default(), headers: Vec::new(), fault }
+        Self {
+            status,
+            title,
+            cause,
+            advice: CHECK,
+            retry: None,
+            providers: Box::default(),
+            offers_logout: false,
+            oauth_error: None,
+            headers: Vec::new(),
+            fault,
+        }
     }
 
     fn advice(mut self, advice: &'static str) -> Self {
@@ -130,6 +160,11 @@ impl Told {
 
     fn retry(mut self, return_to: &ReturnTo) -> Self {
         self.retry = Some(return_to.clone());
+        self
+    }
+
+    fn offering_logout(mut self) -> Self {
+        self.offers_logout = true;
         self
     }
 
@@ -175,15 +210,27 @@ impl Replies {
         path_and_query: &str,
         request_id: &str,
     ) -> Response<Body> {
-        if let (Rejection::NotSignedIn { providers, .. }, Wants::Navigation) = (rejection, wants) {
+        let sign_in_at: Option<&[ProviderName]> = if let Rejection::NotSignedIn { providers, .. } = rejection {
+            Some(providers)
+        } else {
+            matches!(rejection, Rejection::Endpoint(EndpointError::SignInFirst)).then_some(&[])
+        };
+        if let (Some(providers), Wants::Navigation) = (sign_in_at, wants) {
             let login = self.links.login_at(providers, &ReturnTo::parse(path_and_query, &self.origin));
             return endpoints::redirect(StatusCode::FOUND, login.as_str());
         }
+        if let Rejection::Recheck { provider, cookie } = rejection {
+            let check = self.links.check(provider, &ReturnTo::parse(path_and_query, &self.origin));
+            let mut redirect = endpoints::redirect(StatusCode::FOUND, check.as_str());
+            redirect.headers_mut().extend(cookie.clone().map(|cookie| (header::SET_COOKIE, cookie)));
+            return redirect;
+        }
         let told = self.tell(rejection);
         log(rejection, &told, request_id);
-        let mut response = match wants {
-            Wants::Navigation | Wants::Page => self.page(&told, request_id),
-            Wants::Answer => problem(&told, request_id),
+        let mut response = match (told.oauth_error, wants) {
+            (Some(code), _) => oauth_error(code, &told),
+            (None, Wants::Navigation | Wants::Page) => self.page(&told, request_id),
+            (None, Wants::Answer) => problem(&told, request_id),
         };
         *response.status_mut() = told.status;
         response.headers_mut().extend(told.headers);
@@ -193,12 +240,18 @@ impl Replies {
     fn page(&self, told: &Told, request_id: &str) -> Response<Body> {
         let retry = told.retry.as_ref().map(|to| self.links.login_at(&told.providers, to));
         let retry = retry.map(|href| Action { label: "Sign in again".into(), href });
+        let logout = self.links.logout(&ReturnTo::root());
+        let ways_out = [
+            Action { label: "Sign out".into(), href: logout.clone() },
+            Action { label: "Sign out everywhere".into(), href: logout.with("everywhere", "1") },
+        ];
+        let ways_out = ways_out.into_iter().filter(|_| told.offers_logout);
         endpoints::page(self.pages.error(&ErrorPage {
             status: told.status,
             title: told.title.into(),
             cause: Cow::Borrowed(&told.cause),
             advice: told.advice.into(),
-            actions: retry.into_iter().collect(),
+            actions: retry.into_iter().chain(ways_out).collect(),
             request_id,
         }))
     }
@@ -246,6 +299,24 @@ impl Replies {
             R::NotSignedIn { providers, challenge: Some(challenge) } => {
                 not_signed_in().at(providers).challenged(challenge, &[])
             }
+            // Only navigations are sent there, and they are redirected before anything is told.
+            R::Recheck { .. } => not_signed_in(),
+            R::CutOff => Told::new(
+                S::SERVICE_UNAVAILABLE,
+                Fault::Ours,
+                "Not possible right now",
+                "Whether you are still signed in cannot be checked at the moment.",
+            )
+            .advice(WAIT)
+            .retry_after(RETRY_AFTER),
+            R::ClaimsUnavailable => Told::new(
+                S::SERVICE_UNAVAILABLE,
+                Fault::Ours,
+                "Not possible right now",
+                "What this site keeps about your account cannot be looked up. You are still signed in.",
+            )
+            .advice(WAIT)
+            .retry_after(RETRY_AFTER),
             R::Caller { error, challenge } => caller::told(error, challenge),
             R::Scope { scopes, challenge } => caller::scope(scopes, challenge),
             R::Forbidden(Denial::NoRuleFits) => Told::new(
@@ -341,7 +412,7 @@ fn endpoint(error: &EndpointError) -> Told {
             Told::new(S::METHOD_NOT_ALLOWED, Fault::Caller, "Method not allowed", "This address does not take this method.")
                 .header(header::ALLOW, HeaderValue::from_static(allow))
         }
-        E::NotSignedIn => not_signed_in().header(header::WWW_AUTHENTICATE, BEARER),
+        E::NotSignedIn | E::SignInFirst => not_signed_in().header(header::WWW_AUTHENTICATE, BEARER),
         E::UnknownProvider => Told::new(
             S::NOT_FOUND,
             Fault::Caller,
@@ -353,6 +424,39 @@ fn endpoint(error: &EndpointError) -> Told {
         E::Form(why) => Told::new(S::BAD_REQUEST, Fault::Caller, "Incomplete sign-in", sentence(why))
             .advice(TRY_AGAIN)
             .retry(&ReturnTo::root()),
+        E::Parameters(why) => Told::new(S::BAD_REQUEST, Fault::Caller, "Malformed request", sentence(why)),
+        E::NotFromHere => Told::new(
+            S::FORBIDDEN,
+            Fault::Caller,
+            "Asked for by another site",
+            "Another site asked for this, or your browser does not say who did. Nothing has been done.",
+        )
+        .advice("Open the page of your sessions on this site, and do it there."),
+        E::Logout(why) => logout(why),
+        E::NoSuchSession => Told::new(
+            S::NOT_FOUND,
+            Fault::Caller,
+            "No such session",
+            "You have no session like this. It may have ended already.",
+        )
+        .advice("Go back and load the page of your sessions anew."),
+        E::NoListing(_) => Told::new(
+            S::SERVICE_UNAVAILABLE,
+            Fault::Ours,
+            "Your sessions cannot be shown right now",
+            "The place where this site keeps the list of sessions does not answer. Signing out works all the same.",
+        )
+        .advice(WAIT)
+        .offering_logout()
+        .retry_after(RETRY_AFTER),
+        E::Store(_) => Told::new(
+            S::SERVICE_UNAVAILABLE,
+            Fault::Ours,
+            "Not possible right now",
+            "The place where this site keeps its sessions does not answer.",
+        )
+        .advice(WAIT)
+        .retry_after(RETRY_AFTER),
         E::Unavailable(unavailable) => Told::new(
             S::SERVICE_UNAVAILABLE,
             Fault::Provider,
@@ -400,6 +504,29 @@ fn endpoint(error: &EndpointError) -> Told {
         .advice(
             "Whoever runs this site can pass on fewer claims (headers.claims), or have the provider send fewer groups. Give them the reference below.",
         ),
+    }
+}
+
+/// OpenID Connect Back-Channel Logout 1.0 §2.8. The description is of our own words: nothing of the token, and no cause.
+fn logout(why: &LogoutRefused) -> Told {
+    use LogoutRefused as L;
+    const TITLE: &str = "Logout refused";
+    match why {
+        L::Token(LogoutTokenError::Unavailable(unavailable)) => Told::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Fault::Provider,
+            "Logout cannot be checked right now",
+            "The provider's keys cannot be had.",
+        )
+        .advice(WAIT)
+        .retry_after(unavailable.retry_after),
+        L::Form(_)
+        | L::Token(LogoutTokenError::Signature(_) | LogoutTokenError::Claims(_) | LogoutTokenError::Kind(_))
+        | L::Used
+        | L::Nobody => {
+            let told = Told::new(StatusCode::BAD_REQUEST, Fault::Caller, TITLE, why.to_string());
+            Told { oauth_error: Some("invalid_request"), ..told }
+        }
     }
 }
 
@@ -506,7 +633,13 @@ fn sign_in(error: &SignInError, provider: &str, return_to: &ReturnTo) -> Told {
         E::Misconfigured(_) | E::RequestRefused(_) | E::Signing(_) => {
             failed(format!("{provider} does not accept this site as its client.")).advice(TELL_OPERATOR)
         }
-        E::Exchange(_) | E::Refused(_) | E::Answer(_) | E::Signature(_) | E::IdToken(_) | E::Userinfo(_) => {
+        E::Exchange(_)
+        | E::Refused(_)
+        | E::Answer(_)
+        | E::Signature(_)
+        | E::IdToken(_)
+        | E::Userinfo(_)
+        | E::Groups(_) => {
             failed(format!("What {provider} answered cannot be used: {}.", causes(error))).advice(TRY_AGAIN)
         }
     }
@@ -528,6 +661,16 @@ fn problem(told: &Told, request_id: &str) -> Response<Body> {
     response
 }
 
+fn oauth_error(code: &str, told: &Told) -> Response<Body> {
+    let document = json!({ "error": code, "error_description": told.cause });
+    let mut response = Response::new(Body::from(document.to_string()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 /// Once, here. What strangers can provoke at will is for `debug`; the access record has every request anyway.
 fn log(rejection: &Rejection, told: &Told, request_id: &str) {
     let cause = causes(rejection);
@@ -546,6 +689,26 @@ fn log(rejection: &Rejection, told: &Told, request_id: &str) {
                 error = cause,
                 fault = "ours",
                 "A sign-in failed: the configuration or the registration is wrong"
+            );
+        }
+        (Rejection::Endpoint(EndpointError::Logout(_)), Fault::Provider) => {
+            warn!(
+                request.id = request_id,
+                error = cause,
+                fault = "provider",
+                "A logout by the provider could not be checked"
+            );
+        }
+        (Rejection::Endpoint(EndpointError::NoListing(_)), Fault::Ours) => {
+            warn!(request.id = request_id, error = cause, fault = "ours", "Somebody's sessions could not be listed");
+        }
+        // Said once where the store is watched; anybody can ask for this.
+        (Rejection::Endpoint(EndpointError::Store(_)), Fault::Ours) => {
+            debug!(
+                request.id = request_id,
+                error = cause,
+                fault = "ours",
+                "A logout in a frame could not be looked up"
             );
         }
         (Rejection::Caller { .. }, Fault::Provider) => {

@@ -37,6 +37,8 @@ pub(super) struct Route {
     pub(super) tokens: Option<TokenRoute>,
     /// Carries the user identifier, when it is not the usual header.
     pub(super) user_header: Option<HeaderName>,
+    /// Carries the access token of the session.
+    pub(super) access_token_header: Option<HeaderName>,
     /// Sent with every request.
     pub(super) secret_headers: Box<[SecretHeader]>,
     /// Whom assertions are for.
@@ -125,6 +127,7 @@ impl Table {
                 tokens: (route.credentials != Credentials::Cookie)
                     .then(|| TokenRoute::new(route, &settings.origin, providers)),
                 user_header: route.user_header.clone(),
+                access_token_header: route.access_token_header.clone(),
                 secret_headers: route.secret_headers.clone(),
                 audience: Arc::clone(&route.audience),
                 upstream: upstream(&route.upstream)?,
@@ -246,6 +249,7 @@ mod tests {
             credentials: Credentials::Cookie,
             tokens: TokenRules::default(),
             user_header: None,
+            access_token_header: None,
             secret_headers: Box::default(),
             audience: "http://127.0.0.1:1".into(),
         };

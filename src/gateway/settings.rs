@@ -33,10 +33,10 @@ impl Settings {
     /// Every header that nobody but us may send to an application, whichever route it is for.
     pub(super) fn own_headers(&self) -> impl Iterator<Item = &HeaderName> {
         let claims = self.headers.claims.iter().map(|claim| &claim.header);
-        let of_routes = self
-            .routes
-            .iter()
-            .flat_map(|route| route.user_header.iter().chain(route.secret_headers.iter().map(|secret| &secret.name)));
+        let of_routes = self.routes.iter().flat_map(|route| {
+            let named = [&route.user_header, &route.access_token_header].into_iter().flatten();
+            named.chain(route.secret_headers.iter().map(|secret| &secret.name))
+        });
         let assertion = self.assertion.iter().map(|assertion| &assertion.header);
         [&self.headers.user].into_iter().chain(claims).chain(of_routes).chain(assertion)
     }
@@ -61,6 +61,8 @@ pub struct RouteSettings {
     pub tokens: TokenRules,
     /// Carries the user identifier here, when it is not [`HeaderSettings::user`].
     pub user_header: Option<HeaderName>,
+    /// Carries the access token of the session here.
+    pub access_token_header: Option<HeaderName>,
     /// Sent with every request, also where nobody is asked who they are.
     pub secret_headers: Box<[SecretHeader]>,
     /// Whom assertions are for here.
