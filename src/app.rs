@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    admin::Admin,
+    admin::{Admin, InForce},
     assertion,
     body::Body,
     clock::Clock,
     config::Settings,
     endpoints::{
-        Endpoints, Links,
+        Endpoints, Links, UsedLogoutTokens,
         pages::{Pages, PagesError},
     },
     gateway::{Gateway, InvalidUpstream, Kept},
@@ -42,6 +42,9 @@ pub struct App {
 /// Proofs of possession that are remembered as used, for two minutes each.
 const MAX_PROOFS: usize = 100_000;
 
+/// Logout tokens that are remembered as used, for as long as each would be accepted.
+const MAX_LOGOUT_TOKENS: usize = 100_000;
+
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -65,14 +68,21 @@ pub enum StartError {
     Rustls(#[from] rustls::Error),
 }
 
+/// What a reload replaces as a whole.
+struct Path {
+    gateway: Gateway,
+    /// The same for operators.
+    in_force: InForce,
+}
+
 /// The request path in force.
-struct Current(ArcSwap<Gateway>);
+struct Current(ArcSwap<Path>);
 
 impl Handler for Current {
     async fn handle(&self, request: Request<Incoming>, on: &Connection) -> Response<Body> {
         // Held by the request: a reload meanwhile changes nothing for it.
-        let gateway = self.0.load_full();
-        gateway.handle(request, on).await
+        let path = self.0.load_full();
+        path.gateway.handle(request, on).await
     }
 }
 
@@ -93,10 +103,15 @@ impl App {
     pub fn on(listener: Listener, settings: Settings, clock: Clock) -> Result<Self, StartError> {
         let admin_listener = settings.admin.listen.as_ref().map(Listener::bind).transpose()?;
         let tls = settings.server.tls.as_ref().map(tls::Acceptor::load).transpose()?;
-        let sessions = Arc::new(Sessions::new(&settings.sessions));
-        let kept = Kept { sessions, proofs: Arc::new(Proofs::new(MAX_PROOFS)) };
-        let gateway = gateway(&settings, kept.clone(), clock.clone())?;
-        let current = Arc::new(Current(ArcSwap::from_pointee(gateway)));
+        let sessions = Arc::new(Sessions::new(&settings.sessions, clock.clone()));
+        let kept = Kept {
+            sessions,
+            proofs: Arc::new(Proofs::new(MAX_PROOFS)),
+            refresher: Arc::default(),
+            logout_tokens: Arc::new(UsedLogoutTokens::new(MAX_LOGOUT_TOKENS)),
+        };
+        let path = path(&settings, kept.clone(), clock.clone())?;
+        let current = Arc::new(Current(ArcSwap::from_pointee(path)));
         Ok(Self { settings, clock, listener, tls, admin_listener, current, kept })
     }
 
@@ -115,7 +130,8 @@ impl App {
     /// Serves until `stop`, then drains. `reload` is asked for new settings after SIGHUP; it reports its own problems.
     pub async fn run(self, stop: CancellationToken, reload: impl Fn() -> Option<Settings> + Send + 'static) {
         let Self { settings, clock, listener, tls, admin_listener, current, kept } = self;
-        let admin = Arc::new(Admin::default());
+        let in_force = Arc::clone(&current);
+        let admin = Arc::new(Admin::new(move || in_force.0.load().in_force.clone(), clock.clone()));
         let mut tasks = tokio::task::JoinSet::new();
         // The operator's listener outlives the drain, so that it can be watched.
         let admin_stop = CancellationToken::new();
@@ -123,8 +139,10 @@ impl App {
             let (admin, settings, stop) = (Arc::clone(&admin), settings.server.clone(), admin_stop.clone());
             tasks.spawn(async move { server::serve(listener, admin, &settings, None, stop).await });
         }
+        let ledger = Arc::clone(kept.sessions.ledger());
+        tasks.spawn(async move { ledger.keep_in_step().await });
         // So that the first person finds what is needed, and the first logout knows where the provider wants it.
-        current.0.load().warm();
+        current.0.load().gateway.warm();
         match signal(SignalKind::hangup()) {
             Ok(mut hangups) => {
                 let reloading = Reloading {
@@ -177,8 +195,8 @@ impl Reloading {
     fn apply(&self, settings: &Settings) {
         let sessions = Arc::new(self.kept.sessions.reconfigured(&settings.sessions));
         let kept = Kept { sessions, ..self.kept.clone() };
-        let gateway = match gateway(settings, kept, self.clock.clone()) {
-            Ok(gateway) => gateway,
+        let path = match path(settings, kept, self.clock.clone()) {
+            Ok(path) => path,
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "Reload failed: the old configuration stays in force");
                 return;
@@ -194,24 +212,29 @@ impl Reloading {
         {
             warn!("Listeners and connection limits change with a restart only; everything else is in force");
         }
-        self.current.0.store(Arc::new(gateway));
+        if !self.kept.sessions.kept_in().reconfigure(&settings.sessions.store) {
+            warn!("Another kind of session store comes with a restart only; everything else is in force");
+        }
+        self.current.0.store(Arc::new(path));
         info!("Reloaded");
     }
 }
 
 /// The request path and everything on it.
-fn gateway(settings: &Settings, kept: Kept, clock: Clock) -> Result<Gateway, StartError> {
+fn path(settings: &Settings, kept: Kept, clock: Clock) -> Result<Path, StartError> {
     let roots = outgoing::system_roots();
     let origin = settings.gateway.origin.clone();
-    let links = Links::new(origin.clone(), settings.gateway.prefix.as_str());
     let pages = Arc::new(Pages::new(&origin)?);
+    let links = Links::new(origin, settings.gateway.prefix.as_str());
     let providers =
         Arc::new(Providers::new(settings.providers.clone(), |name| links.callback_uri(name), &roots, &clock)?);
     let jwks = settings.gateway.assertion.as_ref().map(assertion::Settings::jwks);
     let max_age = settings.sessions.max_age;
-    let endpoints =
-        Endpoints::new(origin, links, pages, Arc::clone(&kept.sessions), Arc::clone(&providers), max_age, jwks);
+    let (sessions, used) = (Arc::clone(&kept.sessions), Arc::clone(&kept.logout_tokens));
+    let in_force = InForce { sessions: Arc::clone(&sessions), providers: Arc::clone(&providers) };
+    let endpoints = Endpoints::new(links, pages, sessions, Arc::clone(&providers), max_age, jwks, used);
     let tls = outgoing::tls(roots)?;
     let header_bytes = settings.server.limits.header_bytes;
-    Ok(Gateway::new(settings.gateway.clone(), header_bytes, &tls, kept, providers, endpoints, clock)?)
+    let gateway = Gateway::new(settings.gateway.clone(), header_bytes, &tls, kept, providers, endpoints, clock)?;
+    Ok(Path { gateway, in_force })
 }

@@ -6,7 +6,14 @@ mod develop;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
-use doorward::{app::App, clock::Clock, config, outgoing, providers::Providers, telemetry};
+use doorward::{
+    app::App,
+    clock::Clock,
+    config, outgoing,
+    providers::Providers,
+    sessions::{self, store::Store},
+    telemetry,
+};
 use tokio::{
     runtime::Builder,
     signal::unix::{SignalKind, signal},
@@ -49,7 +56,7 @@ enum Command {
     Dev,
     /// Read the configuration and print every problem; exit code 0 or 1
     Check {
-        /// Also ask the providers for their metadata and keys
+        /// Also ask the providers for their metadata and keys, and the session store whether it takes what we write
         #[arg(long)]
         online: bool,
     },
@@ -169,6 +176,7 @@ fn check(args: &ConfigArgs, online: bool) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     on_runtime(Some(1), async move {
+        let mut code = check_store(&loaded.settings.sessions.store).await;
         // Nobody is sent back here: the redirect URIs do not matter.
         let providers = match Providers::new(
             loaded.settings.providers,
@@ -179,7 +187,6 @@ fn check(args: &ConfigArgs, online: bool) -> ExitCode {
             Ok(providers) => providers,
             Err(error) => return fail(&error),
         };
-        let mut code = ExitCode::SUCCESS;
         for provider in providers.all() {
             match provider.probe().await {
                 Ok(found) => {
@@ -211,6 +218,20 @@ fn check(args: &ConfigArgs, online: bool) -> ExitCode {
         }
         code
     })
+}
+
+/// Says in a line whether sessions can be kept.
+async fn check_store(settings: &sessions::store::Settings) -> ExitCode {
+    let store = Store::new(settings);
+    match store.probe().await {
+        Ok(()) if store.is_shared() => println!("session store: answers, and takes what we write"),
+        Ok(()) => println!("session store: the memory of each replica"),
+        Err(error) => {
+            println!("{}", telemetry::causes(&error));
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn health(args: &ConfigArgs) -> ExitCode {

@@ -1,8 +1,18 @@
-//! The operator's own listener: liveness and readiness, never on the public one.
+//! The operator's own listener: liveness, readiness, and people's sessions. Never on the public one.
+//!
+//! Whoever reaches it is an administrator: it listens on loopback unless configured otherwise. What pages in an administrator's browser send
+//! there is not the administrator's wish; see `browsers`.
+
+mod browsers;
+mod sessions;
 
 use std::{
-    io,
-    sync::atomic::{AtomicBool, Ordering},
+    borrow::Cow,
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +25,10 @@ use tokio::{
 
 use crate::{
     body::Body,
+    clock::Clock,
+    providers::Providers,
     server::{Connection, Handler, Listen},
+    sessions::{Sessions, Standing},
 };
 
 /// Where operators connect.
@@ -25,40 +38,96 @@ pub struct Settings {
     pub listen: Option<Listen>,
 }
 
-/// `/livez` and `/readyz`.
-#[derive(Debug, Default)]
+/// What operators look at and change.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// Everybody's.
+    pub sessions: Arc<Sessions>,
+    /// Those that are configured.
+    pub providers: Arc<Providers>,
+}
+
+/// `/livez`, `/readyz` and `/sessions`.
 pub struct Admin {
     is_ready: AtomicBool,
+    in_force: Box<dyn Fn() -> InForce + Send + Sync>,
+    clock: Clock,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").field("is_ready", &self.is_ready).finish_non_exhaustive()
+    }
 }
 
 impl Admin {
+    /// `in_force` is asked at each request, because a reload changes what it says.
+    #[must_use]
+    pub fn new(in_force: impl Fn() -> InForce + Send + Sync + 'static, clock: Clock) -> Self {
+        Self { is_ready: AtomicBool::new(false), in_force: Box::new(in_force), clock }
+    }
+
     /// Whether new requests should be sent here: from the first accepted connection on, until a shutdown begins.
     pub fn set_ready(&self, is_ready: bool) {
         self.is_ready.store(is_ready, Ordering::Release);
     }
 
-    fn answer(&self, method: &Method, path: &str) -> (StatusCode, &'static str) {
+    fn answer(&self, method: &Method, path: &str) -> (StatusCode, Cow<'static, str>) {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return (StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n");
+            return (StatusCode::METHOD_NOT_ALLOWED, "GET or HEAD\n".into());
         }
         match path {
-            "/livez" => (StatusCode::OK, "alive\n"),
-            "/readyz" if self.is_ready.load(Ordering::Acquire) => (StatusCode::OK, "ready\n"),
-            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-            _ => (StatusCode::NOT_FOUND, "/livez or /readyz\n"),
+            "/livez" => (StatusCode::OK, "alive\n".into()),
+            "/readyz" if self.is_ready.load(Ordering::Acquire) => {
+                let sessions = (self.in_force)().sessions;
+                readiness(sessions.ledger().standing(), sessions.is_cut_off(self.clock.now()))
+            }
+            "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".into()),
+            _ => (StatusCode::NOT_FOUND, "/livez, /readyz or /sessions\n".into()),
+        }
+    }
+}
+
+/// Whether requests should come here, as far as ended sessions are known: where `is_cut_off`, no session counts.
+fn readiness(standing: Standing, is_cut_off: bool) -> (StatusCode, Cow<'static, str>) {
+    match standing {
+        Standing::InStep => (StatusCode::OK, "ready\n".into()),
+        Standing::Unread { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the session store has not answered yet\n".into())
+        }
+        Standing::CutOff { since } if is_cut_off => {
+            let text = format!("not ready: the session store has not answered since {}\n", since.utc());
+            (StatusCode::SERVICE_UNAVAILABLE, text.into())
+        }
+        Standing::CutOff { since } => {
+            (StatusCode::OK, format!("ready, but the session store has not answered since {}\n", since.utc()).into())
         }
     }
 }
 
 impl Handler for Admin {
-    async fn handle(&self, request: Request<Incoming>, _: &Connection) -> Response<Body> {
-        let (status, text) = self.answer(request.method(), request.uri().path());
-        let mut response = Response::new(Body::from(text));
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+    async fn handle(&self, request: Request<Incoming>, on: &Connection) -> Response<Body> {
+        let path = request.uri().path();
+        if path == "/sessions" || path.starts_with("/sessions/") {
+            return sessions::answer(&request, on.peer, &(self.in_force)(), self.clock.now()).await;
+        }
+        let (status, text) = self.answer(request.method(), path);
+        let body = match text {
+            Cow::Borrowed(text) => Body::from(text),
+            Cow::Owned(text) => Body::from(text),
+        };
+        with_headers(status, "text/plain; charset=utf-8", body)
     }
+}
+
+fn with_headers(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// Why a running gateway is not known to be ready.
@@ -98,4 +167,26 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Heal
     let mut head = [0; 12];
     stream.read_exact(&mut head).await?;
     if head.ends_with(b" 200") { Ok(()) } else { Err(HealthError::NotReady) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixTime;
+
+    #[test]
+    fn a_replica_that_does_not_know_what_has_ended_is_not_ready() {
+        let since = UnixTime(1_800_000_000);
+        let silent = "the session store has not answered since 2027-01-15T08:00:00Z\n";
+        for (standing, is_cut_off, status, text) in [
+            (Standing::Unread { since }, true, 503, "not ready: the session store has not answered yet\n".to_owned()),
+            (Standing::Unread { since }, false, 503, "not ready: the session store has not answered yet\n".to_owned()),
+            (Standing::CutOff { since }, true, 503, format!("not ready: {silent}")),
+            (Standing::CutOff { since }, false, 200, format!("ready, but {silent}")),
+            (Standing::InStep, false, 200, "ready\n".to_owned()),
+        ] {
+            let (answer, said) = readiness(standing, is_cut_off);
+            assert_eq!((answer.as_u16(), &*said), (status, &*text), "{standing:?}");
+        }
+    }
 }

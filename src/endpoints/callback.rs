@@ -2,9 +2,11 @@
 //!
 //! Of a posted form only what a query may hold is read too: what a provider adds (`user` at Apple) is signed by nobody.
 
+use std::time::Duration;
+
 use http::{Method, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tracing::info;
+use tracing::{debug, info};
 use url::form_urlencoded;
 
 use super::{BadForm, EndpointError, Endpoints, Visit, form, redirect, returns_by};
@@ -12,10 +14,14 @@ use crate::{
     body::Body,
     identity::Identity,
     origin::ReturnTo,
-    providers::{Provider, SignInError, SignedIn},
+    providers::{Fault, Provider, SignInError, SignedIn, SilentCheck},
     secret::Secret,
     sessions::{LoginStateError, ProviderSessionTag, ResumedLogin, ReturnsBy, Session, SessionId, SubjectTag},
+    telemetry::causes,
 };
+
+/// When a session that could not be confirmed is to be tried again.
+const PUT_OFF: Duration = Duration::from_secs(60);
 
 /// What the provider sends along, each at most once (RFC 6749 §4.1.2, RFC 9207 §2).
 struct Parameters {
@@ -67,7 +73,7 @@ impl Endpoints {
                 provider: provider.display_name().into(),
                 return_to: login.return_to.clone(),
             })?;
-            return Err(EndpointError::ProviderRefused { code: printable(&error), return_to: login.return_to });
+            return self.refused(visit, provider, &error, &login);
         }
         let code = parameters.code.ok_or(BadForm::Missing("code"))?;
         // A second time, by the back button or a reload: whoever is signed in by now just goes on (T-047).
@@ -77,14 +83,24 @@ impl Endpoints {
 
         let signed_in = provider.sign_in(&code, parameters.iss.as_deref(), &login.verifier, &login.nonce).await;
         match signed_in {
-            Ok(signed_in) => self.begin_session(visit, provider, &login.return_to, signed_in),
+            Ok(signed_in) => Box::pin(self.begin_session(visit, provider, &login, signed_in)).await,
+            // Nobody is out because the provider is, or because we are not configured for it.
+            Err(error) if login.is_check && visit.session.is_some() && error.fault() != Fault::Caller => {
+                Ok(self.put_off(visit, &login.return_to, &error))
+            }
             // Spent elsewhere: on another replica, or by this browser's first try.
             Err(SignInError::CodeSpent) if self.signed_in_since(visit, &login) => self.after_replay(visit, login),
-            Err(error) => Err(EndpointError::SignIn {
-                error: Box::new(error),
-                provider: provider.display_name().into(),
-                return_to: login.return_to,
-            }),
+            Err(error) => {
+                if let Some(session) = visit.session.filter(|_| login.is_check && is_about_the_person(&error)) {
+                    info!(provider.name = %provider.name(), reason = causes(&error), "A session has ended");
+                    let _told = self.sessions.end(session).await;
+                }
+                Err(EndpointError::SignIn {
+                    error: Box::new(error),
+                    provider: provider.display_name().into(),
+                    return_to: login.return_to,
+                })
+            }
         }
     }
 
@@ -111,13 +127,14 @@ impl Endpoints {
         redirect(StatusCode::SEE_OTHER, &format!("{callback}?{}", query.finish()))
     }
 
-    fn begin_session(
+    async fn begin_session(
         &self,
         visit: &Visit<'_>,
         provider: &Provider,
-        return_to: &ReturnTo,
+        login: &ResumedLogin,
         signed_in: SignedIn,
     ) -> Result<Response<Body>, EndpointError> {
+        let grant = signed_in.grant;
         let session = Session {
             id: SessionId::random(),
             identity: Identity { user: signed_in.user, claims: signed_in.claims },
@@ -126,18 +143,68 @@ impl Endpoints {
             provider_session: signed_in.provider_session.map(|sid| ProviderSessionTag::of(&signed_in.issuer, &sid)),
             signed_in: visit.now,
             seen: visit.now,
+            due: None,
+            record: None,
+            refreshes: false,
+            has_stored_claims: false,
         };
-        let cookie = self.sessions.seal(&session)?;
-        // Somebody else takes over this browser: what the one before had is over, wherever it was copied to (T-052).
-        if let Some(old) = visit.session
-            && old.identity.user != session.identity.user
-        {
-            self.sessions.revoke(old, visit.now);
-        }
-        info!(provider.name = %provider.name(), "Signed in");
-        let mut response = redirect(StatusCode::SEE_OTHER, return_to.as_str());
+        let before = visit.session;
+        let cookie = match before.filter(|before| login.is_check && is_the_same(before, &session)) {
+            Some(Session { id, signed_in, record, .. }) => {
+                let confirmed = Session { id: *id, signed_in: *signed_in, record: record.clone(), ..session };
+                self.sessions.confirm(confirmed, grant, visit.whence, visit.now).await?
+            }
+            None => {
+                let asks_browser = provider.silent_check() != SilentCheck::Off;
+                let cookie = self.sessions.begin(session, grant, asks_browser, visit.whence, visit.now).await?;
+                // A new session takes over this browser: what it had before is over, wherever it was copied to (T-052).
+                if let Some(before) = before {
+                    let _told = self.sessions.end(before).await;
+                }
+                info!(provider.name = %provider.name(), "Signed in");
+                cookie
+            }
+        };
+        let mut response = redirect(StatusCode::SEE_OTHER, login.return_to.as_str());
         response.headers_mut().append(header::SET_COOKIE, cookie);
         Ok(response)
+    }
+
+    /// RFC 6749 §4.1.2.1, and for a check OpenID Connect Core §3.1.2.6: the provider would have to show a page, so it is asked once more and may.
+    fn refused(
+        &self,
+        visit: &Visit<'_>,
+        provider: &Provider,
+        code: &str,
+        login: &ResumedLogin,
+    ) -> Result<Response<Body>, EndpointError> {
+        let refused = EndpointError::ProviderRefused { code: printable(code), return_to: login.return_to.clone() };
+        match code {
+            _ if !login.is_check => Err(refused),
+            "temporarily_unavailable" | "server_error" if visit.session.is_some() => {
+                Ok(self.put_off(visit, &login.return_to, &refused))
+            }
+            _ => {
+                let again = self.links.login_at([provider.name()], &login.return_to);
+                Ok(redirect(StatusCode::FOUND, again.as_str()))
+            }
+        }
+    }
+
+    /// A session could not be confirmed, for reasons that are not its own: back to where it was, and another try in a minute.
+    pub(super) fn put_off(
+        &self,
+        visit: &Visit<'_>,
+        return_to: &ReturnTo,
+        why: &(dyn std::error::Error + 'static),
+    ) -> Response<Body> {
+        debug!(error = why, "A session could not be confirmed");
+        let mut response = redirect(StatusCode::SEE_OTHER, return_to.as_str());
+        let later = visit.session.map(|session| Session { due: Some(visit.now.plus(PUT_OFF)), ..session.clone() });
+        if let Some(Ok(cookie)) = later.map(|session| self.sessions.seal(&session)) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
     }
 
     fn after_replay(&self, visit: &Visit<'_>, login: ResumedLogin) -> Result<Response<Body>, EndpointError> {
@@ -150,6 +217,17 @@ impl Endpoints {
     fn signed_in_since(&self, visit: &Visit<'_>, login: &ResumedLogin) -> bool {
         visit.session.is_some_and(|session| session.signed_in >= login.started)
     }
+}
+
+/// Whether the provider has answered, about somebody who may not be here.
+fn is_about_the_person(error: &SignInError) -> bool {
+    let is_answer = !matches!(error, SignInError::CodeSpent | SignInError::Code | SignInError::Issuer(_));
+    is_answer && error.fault() == Fault::Caller
+}
+
+/// Whether a check has found the person it was for.
+fn is_the_same(before: &Session, now: &Session) -> bool {
+    (before.provider, before.subject, &before.identity.user) == (now.provider, now.subject, &now.identity.user)
 }
 
 /// A posted form brings no session cookie, so whether somebody is signed in shows only where the login was to lead (T-047).

@@ -21,6 +21,8 @@ pub(super) struct Wish<'q> {
     /// The issuer that another site names.
     iss: Option<Cow<'q, str>>,
     hint: Option<LoginHint>,
+    /// Whoever is signed in is only to be confirmed.
+    pub(super) is_check: bool,
 }
 
 impl<'q> Wish<'q> {
@@ -33,6 +35,7 @@ impl<'q> Wish<'q> {
             return_to: asked.map_or_else(ReturnTo::root, |asked| ReturnTo::parse(&asked, home)),
             provider: form::one(parameters, "provider")?,
             iss: form::one(parameters, "iss")?,
+            is_check: form::one(parameters, "check")?.as_deref() == Some("1"),
             hint: form::one(parameters, "login_hint")?.and_then(|hint| LoginHint::parse(&hint)),
         })
     }

@@ -22,6 +22,9 @@ pub enum BadForm {
     /// Two parameters of which only one can be meant.
     #[error("the parameters “{0}” and “{1}” do not go together")]
     Conflict(&'static str, &'static str),
+    /// A parameter that says nothing that is understood.
+    #[error("the parameter “{0}” has another value than it may have")]
+    Value(&'static str),
     /// A body that is not `application/x-www-form-urlencoded`.
     #[error("the body is not a form")]
     NotAForm,
@@ -34,7 +37,7 @@ pub enum BadForm {
 }
 
 /// The parameter `name`, when it occurs exactly once.
-pub(super) fn one<'q>(query: &'q str, name: &'static str) -> Result<Option<Cow<'q, str>>, BadForm> {
+pub(crate) fn one<'q>(query: &'q str, name: &'static str) -> Result<Option<Cow<'q, str>>, BadForm> {
     let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name).map(|(_, value)| value);
     match (found.next(), found.next()) {
         (_, Some(_)) => Err(BadForm::Repeated(name)),
@@ -42,11 +45,16 @@ pub(super) fn one<'q>(query: &'q str, name: &'static str) -> Result<Option<Cow<'
     }
 }
 
-/// The body of a posted form.
-pub(super) async fn read(headers: &HeaderMap, body: Incoming) -> Result<String, BadForm> {
+/// Whether the body says that it is a form.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// The body of a posted form.
+pub(super) async fn read(headers: &HeaderMap, body: Incoming) -> Result<String, BadForm> {
+    if !is_form(headers) {
         return Err(BadForm::NotAForm);
     }
     let body = Limited::new(body, MAX_BYTES).collect().await.map_err(|error| {

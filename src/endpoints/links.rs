@@ -20,6 +20,12 @@ impl Links {
         Self { origin, prefix: prefix.into() }
     }
 
+    /// What they are on.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// Where a sign-in begins that leads back to `return_to`.
     #[must_use]
     pub fn login(&self, return_to: &ReturnTo) -> Href {
@@ -34,6 +40,12 @@ impl Links {
         if names.is_empty() { login } else { login.with("provider", &names.join(",")) }
     }
 
+    /// Where `provider` is asked, without a page for anybody, whether a session still stands; it leads back to `return_to`.
+    #[must_use]
+    pub fn check(&self, provider: &ProviderName, return_to: &ReturnTo) -> Href {
+        self.login_at([provider], return_to).with("check", "1")
+    }
+
     /// Where the page of providers sends its form; the fields are the parameters.
     #[must_use]
     pub fn login_form(&self) -> Href {
@@ -44,6 +56,12 @@ impl Links {
     #[must_use]
     pub fn logout(&self, return_to: &ReturnTo) -> Href {
         self.href("/logout").with("rd", return_to.as_str())
+    }
+
+    /// The page of somebody's sessions, and where its forms are posted.
+    #[must_use]
+    pub fn sessions(&self) -> Href {
+        self.href("/sessions")
     }
 
     /// The page that says that somebody is signed out.

@@ -18,13 +18,17 @@ use super::{
 };
 use crate::{
     body::Body,
-    providers::{AuthorizationRequest, Provider, SignInError},
+    providers::{AuthorizationRequest, Provider, SignInError, SilentCheck},
+    sessions::Session,
 };
 
 impl Endpoints {
     /// A session that is already there does not matter: whoever comes here wants to sign in.
     pub(super) async fn login(&self, visit: &Visit<'_>) -> Result<Response<Body>, EndpointError> {
-        let wish = Wish::parse(visit.query.unwrap_or_default(), &self.origin)?;
+        let mut wish = Wish::parse(visit.query.unwrap_or_default(), &self.origin)?;
+        // Of a session that has no other way, when it is time: whoever else comes here wants to sign in.
+        let may_be_checked = |session: &Session| !session.refreshes && self.sessions.is_ageing(session, visit.now);
+        wish.is_check &= visit.session.is_some_and(may_be_checked);
         match wish.choose(&self.providers)? {
             Chosen::One(provider) => self.begin(visit, &wish, provider).await,
             Chosen::Among(providers, problem) => Ok(self.ask(&wish, &providers, problem)),
@@ -51,16 +55,24 @@ impl Endpoints {
         wish: &Wish<'_>,
         provider: &Provider,
     ) -> Result<Response<Body>, EndpointError> {
-        let login =
-            self.sessions.start_login(visit.headers, provider.tag(), returns_by(provider), &wish.return_to, visit.now);
+        let login = self.sessions.start_login(
+            visit.headers,
+            provider.tag(),
+            returns_by(provider),
+            &wish.return_to,
+            wish.is_check,
+            visit.now,
+        );
         let request = AuthorizationRequest {
             state: &login.state,
             nonce: &login.nonce,
             verifier: &login.verifier,
             login_hint: wish.hint(),
+            silent: wish.is_check && provider.silent_check() == SilentCheck::PromptNone,
         };
         let url = match provider.authorization_url(&request).await {
             Ok(url) => url,
+            Err(error) if wish.is_check => return Ok(self.put_off(visit, &wish.return_to, &error)),
             Err(SignInError::Unavailable(unavailable)) => return Err(EndpointError::Unavailable(unavailable)),
             Err(error) => {
                 return Err(EndpointError::SignIn {

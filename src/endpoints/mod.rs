@@ -1,16 +1,20 @@
-//! What the gateway answers itself, below its prefix: sign-in, callback, sign-out, who am I, keys.
+//! What the gateway answers itself, below its prefix: sign-in, callback, the ways out, one's sessions, who am I, keys.
 //!
 //! Each endpoint gets what the gateway found out about the request and returns an answer or an [`EndpointError`]; what callers see of an
 //! error is decided in `gateway::reply`.
 
+mod agent;
+mod backchannel;
 mod callback;
 mod choosing;
 mod form;
+mod frontchannel;
 mod jwks;
 mod links;
 mod login;
 mod logout;
 pub mod pages;
+mod sessions;
 mod whoami;
 
 use std::{sync::Arc, time::Duration};
@@ -23,12 +27,15 @@ use crate::{
     clock::UnixTime,
     origin::{Origin, ReturnTo},
     providers::{Provider, Providers, SignInError, Unavailable},
-    sessions::{LoginStateError, ReturnsBy, Session, Sessions, TooLarge},
+    sessions::{LoginStateError, ReturnsBy, Session, Sessions, TooLarge, Whence, store::StoreError},
 };
 
+pub use backchannel::{LogoutRefused, UsedLogoutTokens};
 pub use form::BadForm;
+pub(crate) use form::one;
 pub use links::Links;
 use pages::{Page, Pages};
+pub use sessions::described;
 
 /// What the endpoints work with.
 #[derive(Debug)]
@@ -42,6 +49,7 @@ pub struct Endpoints {
     max_age: Duration,
     /// The published keys of assertions; `None` where there are none.
     jwks: Option<String>,
+    used_logout_tokens: Arc<UsedLogoutTokens>,
 }
 
 /// A request to one of the endpoints.
@@ -57,6 +65,8 @@ pub struct Visit<'r> {
     pub headers: &'r HeaderMap,
     /// The caller's session, when there is one.
     pub session: Option<&'r Session>,
+    /// Where the caller is.
+    pub whence: &'r Whence,
     /// The time.
     pub now: UnixTime,
 }
@@ -73,12 +83,33 @@ pub enum EndpointError {
     /// Nobody is signed in.
     #[error("nobody is signed in")]
     NotSignedIn,
+    /// Nobody is signed in, and the page is somebody's own: a navigation signs in first and comes back.
+    #[error("nobody is signed in whose page this could be")]
+    SignInFirst,
     /// No provider of this name is configured.
     #[error("no provider of this name is configured")]
     UnknownProvider,
-    /// The query or form cannot be read.
+    /// The query or form of a sign-in cannot be read.
     #[error("the parameters cannot be read")]
     Form(#[from] BadForm),
+    /// The same where nobody is signing in.
+    #[error("the parameters cannot be read")]
+    Parameters(#[source] BadForm),
+    /// Another site, or nobody knows who, asks for something that only a person on our own page may ask for.
+    #[error("another site asks for this")]
+    NotFromHere,
+    /// A provider's logout did not happen. The answer is for its server.
+    #[error("a back-channel logout was refused")]
+    Logout(#[from] LogoutRefused),
+    /// The caller has no session with this id.
+    #[error("the caller has no such session")]
+    NoSuchSession,
+    /// Somebody's sessions cannot be listed.
+    #[error("the sessions of this person cannot be listed")]
+    NoListing(#[source] StoreError),
+    /// A provider's frame cannot be answered without the store.
+    #[error("nobody can tell whether anybody signed in with this session")]
+    Store(#[source] StoreError),
     /// The provider cannot be asked now.
     #[error("the provider cannot be reached")]
     Unavailable(#[source] Unavailable),
@@ -116,15 +147,16 @@ impl Endpoints {
     /// Everything is built by `app`.
     #[must_use]
     pub fn new(
-        origin: Origin,
         links: Links,
         pages: Arc<Pages>,
         sessions: Arc<Sessions>,
         providers: Arc<Providers>,
         max_age: Duration,
         jwks: Option<String>,
+        used_logout_tokens: Arc<UsedLogoutTokens>,
     ) -> Self {
-        Self { origin, links, pages, sessions, providers, max_age, jwks }
+        let origin = links.origin().clone();
+        Self { origin, links, pages, sessions, providers, max_age, jwks, used_logout_tokens }
     }
 
     /// Our own addresses.
@@ -139,6 +171,12 @@ impl Endpoints {
         &self.pages
     }
 
+    /// Whether the endpoint at `path` says something about a session, rather than ends it or begins another.
+    #[must_use]
+    pub fn speaks_of_sessions(path: &str) -> bool {
+        path.ends_with("/whoami") || path.ends_with("/sessions")
+    }
+
     /// What a log calls the endpoint at `path`: the rest of an address is a stranger's to choose.
     #[must_use]
     pub fn name(path: &str) -> &'static str {
@@ -146,14 +184,17 @@ impl Endpoints {
             "/login" => "login",
             "/logout" => "logout",
             "/signed-out" => "signed-out",
+            "/sessions" => "sessions",
             "/whoami" => "whoami",
             "/jwks.json" => "jwks",
             path if path.starts_with("/callback/") => "callback",
+            path if path.starts_with("/backchannel-logout/") => "backchannel-logout",
+            path if path.starts_with("/frontchannel-logout/") => "frontchannel-logout",
             _ => "unknown endpoint",
         }
     }
 
-    /// Answers `visit`; only a posted callback or login reads `body`.
+    /// Answers `visit`; only what is posted reads `body`.
     ///
     /// # Errors
     /// [`EndpointError`].
@@ -163,18 +204,35 @@ impl Endpoints {
         match visit.path {
             "/login" if read => self.login(&visit).await,
             "/login" if post => self.login_form(&visit, body).await,
-            "/logout" if read || post => self.logout(&visit),
+            "/logout" if read || post => self.logout(&visit, body).await,
             "/signed-out" if read => Ok(self.signed_out(&visit)),
+            "/sessions" if read => self.sessions(&visit).await,
+            "/sessions" if post => self.end_sessions(&visit, body).await,
             "/whoami" if read => self.whoami(&visit),
             "/jwks.json" if read => self.jwks(),
             "/signed-out" | "/whoami" | "/jwks.json" => Err(EndpointError::MethodNotAllowed("GET, HEAD")),
-            "/login" | "/logout" => Err(EndpointError::MethodNotAllowed("GET, HEAD, POST")),
-            path => match path.strip_prefix("/callback/") {
-                // Boxed: the exchange is rare and carries much; other requests should not make room for it.
-                Some(name) if *visit.method == Method::GET || post => Box::pin(self.callback(&visit, name, body)).await,
-                Some(_) => Err(EndpointError::MethodNotAllowed("GET, POST")),
-                None => Err(EndpointError::NotFound),
-            },
+            "/login" | "/logout" | "/sessions" => Err(EndpointError::MethodNotAllowed("GET, HEAD, POST")),
+            path => self.answer_named(&visit, path, body).await,
+        }
+    }
+
+    /// What has a provider's name in its path.
+    async fn answer_named(
+        &self,
+        visit: &Visit<'_>,
+        path: &str,
+        body: Incoming,
+    ) -> Result<Response<Body>, EndpointError> {
+        let (endpoint, name) = path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
+        match (endpoint, visit.method) {
+            // Boxed: the exchange is rare and carries much; other requests should not make room for it.
+            ("callback", &Method::GET | &Method::POST) => Box::pin(self.callback(visit, name, body)).await,
+            ("callback", _) => Err(EndpointError::MethodNotAllowed("GET, POST")),
+            ("backchannel-logout", &Method::POST) => Box::pin(self.backchannel_logout(visit, name, body)).await,
+            ("backchannel-logout", _) => Err(EndpointError::MethodNotAllowed("POST")),
+            ("frontchannel-logout", &Method::GET) => self.frontchannel_logout(visit, name).await,
+            ("frontchannel-logout", _) => Err(EndpointError::MethodNotAllowed("GET")),
+            _ => Err(EndpointError::NotFound),
         }
     }
 }

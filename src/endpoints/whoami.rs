@@ -13,6 +13,8 @@ impl Endpoints {
         let provider = self.providers.by_tag(session.provider).map(|provider| provider.name().as_str());
         let claims: serde_json::Map<String, serde_json::Value> =
             identity.claims.iter().map(|(name, value)| (name.to_string(), value.into())).collect();
+        // Nobody asks the store for those that are there.
+        let claims = (!session.has_stored_claims).then_some(claims);
         let answer = json!({
             "user": identity.user.as_str(),
             "provider": provider,

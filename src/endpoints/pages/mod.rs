@@ -1,4 +1,4 @@
-//! The pages people see: choosing a provider, an error, signed out, and whether to sign out at all. Text in, HTML and headers out.
+//! The pages people see: choosing a provider, an error, one's sessions, signed out, and whether to sign out at all. Text in, HTML and headers out.
 //!
 //! * Whatever comes in as text is escaped, shortened and rid of characters that nobody sees; a link is a [`Href`], which stays with us.
 //! * A page needs nothing but itself: its stylesheet is inside, allowed by its hash; there is no script, no image and no font.
@@ -12,7 +12,10 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use url::Url;
 
-use crate::origin::{Origin, ReturnTo};
+use crate::{
+    clock::UnixTime,
+    origin::{Origin, ReturnTo},
+};
 
 mod href;
 mod policy;
@@ -160,6 +163,40 @@ pub struct LogoutAt<'a> {
     pub endpoint: &'a Url,
 }
 
+/// Where somebody is signed in.
+#[derive(Clone, Debug)]
+pub struct SessionsPage<'a> {
+    /// Who.
+    pub user: &'a str,
+    /// In the order in which they are shown.
+    pub sessions: &'a [ListedSession<'a>],
+    /// Where the forms that end others' are posted.
+    pub action: Href,
+    /// Where those are posted that end one's own.
+    pub logout: Href,
+    /// The `end_session_endpoint` that a logout leads on to, if there is one.
+    pub then_at: Option<&'a Url>,
+}
+
+/// One of somebody's sessions.
+#[derive(Clone, Debug)]
+pub struct ListedSession<'a> {
+    /// What a form calls it.
+    pub id: String,
+    /// "Firefox on Linux".
+    pub browser: String,
+    /// Where it began, where that is known.
+    pub address: Option<String>,
+    /// The provider's display name, while it is configured.
+    pub provider: Option<&'a str>,
+    /// When it began.
+    pub signed_in: UnixTime,
+    /// When it was last used, to some minutes.
+    pub seen: UnixTime,
+    /// It is the one that looks at the page.
+    pub is_own: bool,
+}
+
 impl Pages {
     /// Compiles the templates. `application` is what people know: the origin they see in the address bar.
     ///
@@ -180,6 +217,7 @@ impl Pages {
         templates.add_template("layout.html", include_str!("templates/layout.html"))?;
         templates.add_template("sign_in.html", include_str!("templates/sign_in.html"))?;
         templates.add_template("error.html", include_str!("templates/error.html"))?;
+        templates.add_template("sessions.html", include_str!("templates/sessions.html"))?;
         templates.add_template("signed_out.html", include_str!("templates/signed_out.html"))?;
         templates.add_template("confirm_logout.html", include_str!("templates/confirm_logout.html"))?;
         Ok(Self { templates, policies })
@@ -222,6 +260,35 @@ impl Pages {
             request_id => name(error.request_id),
         };
         self.page("error.html", context, &self.policies.no_form)
+    }
+
+    /// Where somebody is signed in.
+    #[must_use]
+    pub fn sessions(&self, page: &SessionsPage<'_>) -> Page {
+        let time = |time: UnixTime| context! { machine => time.utc().to_string(), words => time.utc().words() };
+        let sessions: Vec<Value> = page
+            .sessions
+            .iter()
+            .map(|session| {
+                context! {
+                    id => name(&session.id),
+                    browser => name(&session.browser),
+                    address => session.address.as_deref().map(name),
+                    provider => session.provider.map(name),
+                    signed_in => time(session.signed_in),
+                    seen => time(session.seen),
+                    is_own => session.is_own,
+                }
+            })
+            .collect();
+        let context = context! {
+            user => name(page.user),
+            sessions,
+            has_others => page.sessions.iter().any(|session| !session.is_own),
+            action => page.action.in_html(),
+            logout => page.logout.in_html(),
+        };
+        self.page("sessions.html", context, self.policies.form_leading_to(page.then_at))
     }
 
     /// The session here has ended.

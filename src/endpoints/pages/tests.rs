@@ -32,6 +32,17 @@ fn all(pages: &Pages, text: &str, path: &str) -> Vec<(&'static str, Page)> {
     let endpoint = Url::parse("https://op.example/end?x=\"'<>;").unwrap();
     let confirm = ConfirmLogout { user: text, logout: href(), cancel: href(), then_at: None };
     let then_at = Some(LogoutAt { display_name: text, endpoint: &endpoint });
+    let listed = |is_own, known: Option<&'static str>| ListedSession {
+        id: text.to_owned(),
+        browser: text.to_owned(),
+        address: known.map(str::to_owned),
+        provider: known.map(|_| text),
+        signed_in: UnixTime(1_800_000_000),
+        seen: UnixTime(1_800_003_661),
+        is_own,
+    };
+    let (two, one) = ([listed(true, Some("192.0.2.1")), listed(false, Some("2001:db8::1"))], [listed(true, None)]);
+    let sessions = |sessions, then_at| SessionsPage { user: text, sessions, action: href(), logout: href(), then_at };
     vec![
         ("sign-in", pages.sign_in(&[choice(), choice()], None)),
         ("sign-in by address", pages.sign_in(&[choice(), choice()], Some(&address(None)))),
@@ -39,6 +50,8 @@ fn all(pages: &Pages, text: &str, path: &str) -> Vec<(&'static str, Page)> {
         ("sign-in without choice", pages.sign_in(&[], None)),
         ("error", pages.error(&error)),
         ("error without actions", pages.error(&ErrorPage { actions: vec![], ..error })),
+        ("sessions", pages.sessions(&sessions(&two, Some(&endpoint)))),
+        ("one session", pages.sessions(&sessions(&one, None))),
         ("signed out", pages.signed_out(&SignedOut { sign_in: href(), still_known_at: None })),
         ("signed out here", pages.signed_out(&SignedOut { sign_in: href(), still_known_at: Some(text) })),
         ("logout", pages.confirm_logout(&confirm)),
@@ -98,6 +111,12 @@ fn a_page_shows_what_it_was_given() {
         ("error", "<h1>Ólafur &amp; Söhne</h1>"),
         ("error", "<code>Ólafur &amp; Söhne</code>"),
         ("error", "<dd>403</dd>"),
+        ("sessions", "<h2><bdi>Ólafur &amp; Söhne</bdi> <span class=\"own\">this session</span></h2>"),
+        ("sessions", "<time datetime=\"2027-01-15T09:01:01Z\">15 January 2027, 09:01 UTC</time>"),
+        ("sessions", "<dd>2001:db8::1</dd>"),
+        ("sessions", "<input type=\"hidden\" name=\"session\" value=\"Ólafur &amp; Söhne\">"),
+        ("sessions", "name=\"all\" value=\"others\">End all others</button>"),
+        ("sessions", "name=\"everywhere\" value=\"1\">Sign out everywhere</button>"),
         ("signed out here", "Ólafur &amp; Söhne</bdi> may still know you"),
         ("logout", "signed in as <bdi class=\"name\">Ólafur &amp; Söhne</bdi>"),
         ("logout", "<form class=\"actions\" method=\"post\" action=\"/_auth/login?provider=google&amp;rd=%2F\">"),
@@ -105,6 +124,13 @@ fn a_page_shows_what_it_was_given() {
         let html = &shown.iter().find(|(name, _)| *name == page).unwrap().1.html;
         assert!(html.contains(contains), "{page} has no {contains}:\n{html}");
     }
+}
+
+#[test]
+fn a_person_with_one_session_has_no_others_to_end() {
+    let pages = all(&pages(), "x", PATH);
+    let html = &pages.iter().find(|(name, _)| *name == "one session").unwrap().1.html;
+    assert!(!html.contains("others") && html.contains("Sign out everywhere"), "{html}");
 }
 
 #[test]
@@ -142,8 +168,8 @@ fn the_stylesheet_is_the_only_thing_a_page_may_load() {
         let style = shown.html.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
         let hash = BASE64_STANDARD.encode(digest(&SHA256, style.as_bytes()));
         let form = match page {
-            "logout" => "'self'",
-            "logout at the provider" | "sign-in by address" => "'self' https:",
+            "logout" | "one session" => "'self'",
+            "sessions" | "logout at the provider" | "sign-in by address" => "'self' https:",
             "sign-in by another address" => "'self' https: http:",
             _ => "'none'",
         };
