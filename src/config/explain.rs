@@ -10,6 +10,7 @@ use super::{
     leaf::{entries, shown},
     problems::Place,
     shape::{Form, Shape, dotted},
+    store::without_password,
 };
 use crate::{identity::Needed, policy::EMAIL_DOMAIN, providers};
 
@@ -125,7 +126,7 @@ fn printed(value: &Value, form: Form) -> String {
             format!("[{}]", entries(text).map(quoted).collect::<Vec<_>>().join(", "))
         }
         (Value::String(_, text), Form::Bare) => text.clone(),
-        (Value::String(_, text), Form::Text) => quoted(text),
+        (Value::String(_, text), Form::Text) => quoted(&without_password(text, MASK)),
         (Value::Char(_, c), _) => quoted(&c.to_string()),
         (Value::Bool(_, is), _) => is.to_string(),
         (Value::Num(_, number), _) => number.to_i128().map_or_else(|| number_text(number), |number| number.to_string()),

@@ -20,6 +20,7 @@ mod raw;
 mod resolve;
 mod shape;
 mod sources;
+mod store;
 mod values;
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use super::{
     leaf::{Given, Size},
     presets::Preset,
     provider::Provider,
-    values::{EmailDomain, LogFilter, Pem, Scope, Store},
+    store::{Prefix, Store},
+    values::{EmailDomain, LogFilter, Pem, Scope},
 };
 use crate::{
     gateway::settings::{Credentials, Encoding, ListForm, PathPrefix, TooLong},
@@ -45,6 +46,8 @@ pub(super) struct Raw {
     pub(super) allow: Option<Allow>,
     /// Headers by whose value that application knows that a request comes from here, each by its name.
     pub(super) secret_headers: BTreeMap<String, SecretHeader>,
+    /// The header that carries the access token of the session to the application behind `upstream`; without it, the application gets none.
+    pub(super) access_token_header: Given<HeaderName>,
     /// What tells who a caller is, at `upstream` and at routes that do not say otherwise: a session cookie, a token, or either.
     pub(super) credentials: Given<Credentials>,
     /// What tokens that programs bring have to allow, and what becomes of them.
@@ -65,7 +68,7 @@ pub(super) struct Raw {
     pub(super) assertion: Assertion,
     /// TLS towards callers. Without it the gateway speaks plain HTTP, behind something that ends TLS.
     pub(super) tls: Tls,
-    /// The operator's own listener: `/livez` and `/readyz`.
+    /// The operator's own listener: `/livez`, `/readyz` and `/sessions`.
     pub(super) admin: Admin,
     /// Logs, to standard error.
     pub(super) log: Log,
@@ -107,6 +110,8 @@ pub(super) struct Route {
     pub(super) token_audiences: Given<Vec<String>>,
     /// Whether the application gets the token too; without it, `tokens.forward`.
     pub(super) forward_token: Given<bool>,
+    /// The header that carries the access token of the session to this application; without it, the application gets none.
+    pub(super) access_token_header: Given<HeaderName>,
     /// The header that carries the user identifier here; without it, `headers.user`.
     pub(super) user_header: Given<HeaderName>,
     /// Whom assertions are for here (`aud`); without it, the application's scheme, host and port.
@@ -160,10 +165,36 @@ pub(super) struct Session {
     pub(super) idle_timeout: Given<Duration>,
     /// From the start of a login to its end.
     pub(super) login_timeout: Given<Duration>,
+    /// How often a provider is asked again about a session; `0s` for never.
+    pub(super) revalidate: Given<Duration>,
+    /// How long a session goes on whose provider or record should be asked and does not answer.
+    pub(super) outage_grace: Given<Duration>,
+    /// How long sessions count on a replica that cannot learn which have been ended.
+    pub(super) cut_off_grace: Given<Duration>,
+    /// Sessions that a user may have at once, the oldest end; 0 for any number.
+    pub(super) per_user: Given<usize>,
     /// Ended sessions that are remembered at most.
     pub(super) revocations: Given<usize>,
-    /// Where sessions live beyond the cookie.
+    /// Where sessions keep what a cookie should not carry, and replicas tell each other what has ended: `memory`, or the URL of a Redis.
     pub(super) store: Given<Store>,
+    /// Our user there; without it, `default`.
+    pub(super) store_username: Given<String>,
+    /// Their password.
+    pub(super) store_password: Given<Secret<String>>,
+    /// A file that holds the password.
+    pub(super) store_password_file: Given<PathBuf>,
+    /// The password of the sentinels.
+    pub(super) store_sentinel_password: Given<Secret<String>>,
+    /// A file that holds the sentinels' password.
+    pub(super) store_sentinel_password_file: Given<PathBuf>,
+    /// PEM certificates to trust for the store instead of the system's.
+    pub(super) store_ca_file: Given<PathBuf>,
+    /// What every key there begins with.
+    pub(super) store_prefix: Given<Prefix>,
+    /// From a question to the store to its answer.
+    pub(super) store_timeout: Given<Duration>,
+    /// What `memory` keeps at most.
+    pub(super) store_memory_bytes: Given<Size>,
 }
 
 /// What the application is told about who is calling.

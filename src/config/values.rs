@@ -167,25 +167,6 @@ impl Leaf for Format {
     }
 }
 
-/// Where sessions live. The sealed cookie needs no store; others come with what needs them.
-#[derive(Clone, Copy)]
-pub(super) enum Store {
-    /// This process.
-    Memory,
-}
-
-const STORES: [(&str, Store); 1] = [("memory", Store::Memory)];
-
-impl Leaf for Store {
-    fn parse(value: &Value) -> Result<Self, String> {
-        one_of(value, &STORES)
-    }
-
-    fn schema() -> serde_json::Value {
-        one_of_schema(&STORES)
-    }
-}
-
 /// Private keys in PEM, which has several lines.
 pub(super) struct Pem(pub(super) Secret<String>);
 

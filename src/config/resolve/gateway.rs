@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use http::HeaderName;
 use url::Url;
 
 use super::{
@@ -33,6 +34,7 @@ pub(super) struct Given {
     pub(super) prefix: Value<PathPrefix>,
     pub(super) upstream: Value<Upstream>,
     pub(super) allow: Option<Allow>,
+    pub(super) access_token_header: Value<HeaderName>,
     pub(super) secret_headers: BTreeMap<String, SecretHeader>,
     pub(super) routes: Vec<Route>,
     pub(super) headers: Headers,
@@ -65,10 +67,15 @@ pub(super) fn resolve(
             reading
                 .wrong("routes", format!("stand beside {upstream}, which is short for a route; give one of the two"));
         }
-        single(raw.upstream, raw.allow, raw.secret_headers, usual, taken, reading).map(|route| vec![route])
+        let access_token = raw.access_token_header;
+        single(raw.upstream, raw.allow, access_token, raw.secret_headers, usual, taken, reading)
+            .map(|route| vec![route])
     } else {
         if raw.allow.is_some() && !raw.routes.is_empty() {
             reading.wrong_near("allow", "stands beside `routes`; write it at each route it is meant for");
+        }
+        if raw.access_token_header.is_given() && !raw.routes.is_empty() {
+            reading.wrong("access_token_header", "stands beside `routes`; write it at each route it is meant for");
         }
         if !raw.secret_headers.is_empty() && !raw.routes.is_empty() {
             reading.wrong_near("secret_headers", "stand beside `routes`; write them at each route they are meant for");
@@ -112,13 +119,15 @@ pub(super) fn needed_claims(headers: &HeaderSettings, routes: &[RouteSettings]) 
 fn single(
     upstream: Value<Upstream>,
     allow: Option<Allow>,
+    access_token: Value<HeaderName>,
     secret_headers: BTreeMap<String, SecretHeader>,
     usual: Option<&Usual>,
-    taken: Taken,
+    mut taken: Taken,
     reading: &mut Reading<'_>,
 ) -> Option<RouteSettings> {
     let upstream = reading.value(upstream, "upstream");
     let access = allow.map_or(Some(Access::SignedIn), |allow| rules("allow", allow, reading));
+    let access_token_header = taken.with(access_token, "access_token_header", reading);
     let secret_headers = headers::secret(secret_headers, "secret_headers", taken, reading);
     let upstream = upstream?.0;
     Some(RouteSettings {
@@ -131,6 +140,7 @@ fn single(
         credentials: usual?.credentials,
         tokens: usual?.tokens.clone(),
         user_header: None,
+        access_token_header,
         secret_headers: secret_headers?,
     })
 }
@@ -218,6 +228,7 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
         (raw.token_audiences.is_given(), "token_audiences", "no token counts"),
         (raw.forward_token.is_given(), "forward_token", "no token counts"),
         (raw.user_header.is_given(), "user_header", "nobody is named"),
+        (raw.access_token_header.is_given(), "access_token_header", "there is no session"),
         (raw.audience.is_given(), "audience", "nothing is asserted"),
     ] {
         if is_anonymous && is_given {
@@ -241,7 +252,8 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
     let audience = reading.value(raw.audience, &audience_key).map(Arc::from);
     let user_key = format!("{key}.user_header");
     let user_header = reading.value(raw.user_header, &user_key);
-    let taken = beside.taken.at_route(user_header.as_ref(), &user_key, reading);
+    let mut taken = beside.taken.at_route(user_header.as_ref(), &user_key, reading);
+    let access_token_header = taken.with(raw.access_token_header, &format!("{key}.access_token_header"), reading);
     let secret_headers = headers::secret(raw.secret_headers, &format!("{key}.secret_headers"), taken, reading);
     let upstream = upstream?.0;
     let (credentials, tokens) = tokens?;
@@ -255,6 +267,7 @@ fn route(key: &str, raw: Route, beside: &Beside<'_>, reading: &mut Reading<'_>) 
         credentials,
         tokens,
         user_header,
+        access_token_header,
         secret_headers: secret_headers?,
     })
 }

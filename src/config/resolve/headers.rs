@@ -10,6 +10,7 @@ use super::Reading;
 use crate::{
     config::{
         formats::ClaimSource,
+        leaf::Given,
         raw::{HeaderFormat, Headers, SecretHeader},
         shape::dotted,
         values::{as_read_upstream, header_name},
@@ -43,6 +44,18 @@ impl Taken {
             taken.take(user, key, reading);
         }
         taken
+    }
+
+    /// The header that `given` names, which is spoken for from now on.
+    pub(super) fn with(
+        &mut self,
+        given: Given<HeaderName>,
+        key: &str,
+        reading: &mut Reading<'_>,
+    ) -> Option<HeaderName> {
+        let header = reading.value(given, key)?;
+        self.take(&header, key, reading);
+        Some(header)
     }
 }
 

@@ -9,6 +9,7 @@ mod gateway;
 mod headers;
 mod providers;
 mod sessions;
+mod store;
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -20,7 +21,12 @@ use super::{
     raw::{Limits, Raw, Tls},
     sources::Said,
 };
-use crate::{admin, gateway::settings::UpstreamLimits, origin::Origin, server, telemetry};
+use crate::{
+    admin,
+    gateway::settings::{RouteSettings, UpstreamLimits},
+    origin::Origin,
+    server, telemetry,
+};
 
 /// The settings, and warnings; or everything that is wrong.
 pub(super) fn resolve(raw: Raw, said: &Said) -> Result<(Settings, Vec<String>), Vec<Problem>> {
@@ -57,6 +63,7 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
         prefix: raw.prefix,
         upstream: raw.upstream,
         allow: raw.allow,
+        access_token_header: raw.access_token_header,
         secret_headers: raw.secret_headers,
         routes: raw.routes,
         headers: raw.headers,
@@ -78,7 +85,9 @@ fn settings(raw: Raw, reading: &mut Reading<'_>) -> Option<Settings> {
     if let (Some(gateway), Some(providers)) = (&gateway, &providers) {
         credentials::check(&gateway.routes, is_single, providers, reading);
     }
-    let sessions = sessions::resolve(raw.session, origin, reading);
+    let wants_token = |route: &RouteSettings| route.access_token_header.is_some();
+    let keeps_access_tokens = gateway.as_ref().is_some_and(|gateway| gateway.routes.iter().any(wants_token));
+    let sessions = sessions::resolve(raw.session, origin, keeps_access_tokens, reading);
     let filter = reading.required(raw.log.filter, "log.filter");
     let format = reading.required(raw.log.format, "log.format");
     let threads = reading.count(raw.threads, "threads", 0..=1_024);

@@ -7,7 +7,7 @@ use figment::value::Value;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::Reading;
+use super::{Reading, store};
 use crate::{
     config::{
         files,
@@ -21,7 +21,13 @@ use crate::{
 
 type Key = Secret<[u8; 32]>;
 
-pub(super) fn resolve(raw: Session, origin: Option<Origin>, reading: &mut Reading<'_>) -> Option<Settings> {
+/// Routes say whether access tokens are kept.
+pub(super) fn resolve(
+    raw: Session,
+    origin: Option<Origin>,
+    keeps_access_tokens: bool,
+    reading: &mut Reading<'_>,
+) -> Option<Settings> {
     let keys = keys(raw.key, raw.key_file, raw.previous_keys, raw.previous_keys_file, reading);
     let max_age = whole_seconds(raw.max_age, "session.max_age", reading);
     let idle_timeout = whole_seconds(raw.idle_timeout, "session.idle_timeout", reading);
@@ -32,8 +38,26 @@ pub(super) fn resolve(raw: Session, origin: Option<Origin>, reading: &mut Readin
         let max_age = reading.named("session.max_age");
         reading.wrong("session.idle_timeout", format!("is longer than {max_age}; it would never end a session"));
     }
+    let revalidate = time(raw.revalidate, "session.revalidate", reading);
+    let outage_grace = time(raw.outage_grace, "session.outage_grace", reading);
+    let cut_off_grace = time(raw.cut_off_grace, "session.cut_off_grace", reading);
+    let per_user = reading.count(raw.per_user, "session.per_user", 0..=1_000);
     let revocations = reading.count(raw.revocations, "session.revocations", 1..=10_000_000);
-    let _the_only_one = reading.required(raw.store, "session.store");
+    let store = store::resolve(
+        store::Written {
+            store: raw.store,
+            username: raw.store_username,
+            password: raw.store_password,
+            password_file: raw.store_password_file,
+            sentinel_password: raw.store_sentinel_password,
+            sentinel_password_file: raw.store_sentinel_password_file,
+            ca_file: raw.store_ca_file,
+            prefix: raw.store_prefix,
+            timeout: raw.store_timeout,
+            memory_bytes: raw.store_memory_bytes,
+        },
+        reading,
+    );
     Some(Settings {
         keys: keys?,
         max_age: max_age?,
@@ -41,16 +65,32 @@ pub(super) fn resolve(raw: Session, origin: Option<Origin>, reading: &mut Readin
         login_timeout: login_timeout?,
         origin: origin?,
         revocations: revocations?,
+        revalidate: revalidate?,
+        outage_grace: outage_grace?,
+        cut_off_grace: cut_off_grace?,
+        per_user: per_user?,
+        keeps_access_tokens,
+        store: store?,
     })
 }
 
 /// Sessions count in whole seconds.
 fn whole_seconds(given: Given<Duration>, key: &str, reading: &mut Reading<'_>) -> Option<Duration> {
-    let time = reading.required(given, key)?;
+    let time = time(given, key, reading)?;
     if time.as_secs() == 0 {
         reading.wrong(key, "is less than a second");
-    } else if time.subsec_nanos() != 0 {
+    }
+    Some(time)
+}
+
+/// The same, or none at all.
+fn time(given: Given<Duration>, key: &str, reading: &mut Reading<'_>) -> Option<Duration> {
+    let time = reading.required(given, key)?;
+    if time.subsec_nanos() != 0 && time.as_secs() != 0 {
         reading.wrong(key, "has a part of a second; sessions count in whole ones");
+    } else if time.subsec_nanos() != 0 {
+        reading.wrong(key, "is less than a second");
+        return None;
     }
     Some(time)
 }

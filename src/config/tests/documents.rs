@@ -114,7 +114,9 @@ fn every_example_loads() {
             .with("partners", "client secret")
             .with("client-secret", "client secret")
             .with("proxy-secret", "shared secret")
+            .with("store-password", "password")
             .with("partner-ca.pem", &certificate.cert.pem())
+            .with("store-ca.pem", &certificate.cert.pem())
             .with("tls.crt", &certificate.cert.pem())
             .with("tls.key", &certificate.signing_key.serialize_pem())
             .file(&text);
@@ -123,5 +125,8 @@ fn every_example_loads() {
         names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
     names.sort();
-    assert_eq!(names, ["behind-a-load-balancer", "minimal", "programs", "routes", "several-providers", "sidecar"]);
+    assert_eq!(
+        names,
+        ["behind-a-load-balancer", "minimal", "programs", "routes", "scaled-out", "several-providers", "sidecar",]
+    );
 }

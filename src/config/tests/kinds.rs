@@ -5,7 +5,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED2551
 use super::Case;
 use crate::{
     config::kinds,
-    providers::{ClientAuth, GroupLookup, OAuth2, Protocol, ResponseMode, Settings, UserinfoMode},
+    providers::{ClientAuth, GroupLookup, OAuth2, Protocol, ResponseMode, Settings, SilentCheck, UserinfoMode},
 };
 
 /// Two or three variables besides `client_id`, for each kind.
@@ -185,6 +185,42 @@ fn what_differs_from_the_standard_is_told() {
     let parameter = ("acr_values".to_owned(), "urn:acr.login.gov:auth-only".to_owned());
     assert_eq!(logingov.authorization_parameters, [parameter]);
     assert_eq!(logingov.client_auth, Some(ClientAuth::PrivateKeyJwt));
+}
+
+/// Where a provider has no question that shows no page, none is asked; an operator may ask otherwise.
+#[test]
+fn a_kind_says_how_a_session_is_checked() {
+    use SilentCheck::{Off, PromptNone, Redirect};
+    for (kind, check) in [
+        ("oidc", PromptNone),
+        ("google", PromptNone),
+        ("microsoft", PromptNone),
+        ("adfs", PromptNone),
+        ("keycloak", PromptNone),
+        ("okta", PromptNone),
+        ("auth0", PromptNone),
+        ("forgerock", PromptNone),
+        ("pingfederate", PromptNone),
+        ("pingone", PromptNone),
+        ("cognito", PromptNone),
+        ("gitlab", PromptNone),
+        ("oauth2", Off),
+        ("facebook", Off),
+        ("github", Off),
+        ("linkedin", Off),
+        ("apple", Off),
+        ("logingov", Off),
+    ] {
+        assert_eq!(settings(&case(kind)).silent_check, check, "{kind}");
+        let redirect = case(kind).variable("PROVIDERS__CORP__SILENT_CHECK", "redirect");
+        assert_eq!(settings(&redirect).silent_check, Redirect, "{kind}");
+    }
+    // OAuth 2.0 by hand, whatever the kind has.
+    let by_hand = case("oauth2")
+        .variable("PROVIDERS__CORP__KIND", "oidc")
+        .variable("PROVIDERS__CORP__PROTOCOL", "oauth2")
+        .variable("PROVIDERS__CORP__SUBJECT_CLAIM", "id");
+    assert_eq!(settings(&by_hand).silent_check, Off);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn five_variables_are_enough() {
     assert_eq!((google.name.as_str(), google.display_name.as_str()), ("google", "Google"));
     assert_eq!(google.issuer, "https://accounts.google.com");
     assert_eq!(google.scopes, ["openid", "email"]);
-    assert_eq!(google.user.claims, ["email".into()]);
+    assert_eq!(google.user.claims, [Box::<str>::from("email")]);
     assert_eq!(google.client_secret.as_ref().unwrap().expose(), "client secret");
     assert_eq!(settings.telemetry.format, Format::Text);
 }

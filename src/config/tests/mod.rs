@@ -10,6 +10,7 @@ mod meant;
 mod providers;
 mod refused;
 mod secrets;
+mod store;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

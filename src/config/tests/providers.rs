@@ -146,6 +146,13 @@ fn a_provider_that_contradicts_itself_is_refused() {
         (OAUTH2, "decryption_key_file = 'DIR/p256.pem'", "decryption_key_file", "is for `protocol = \"oidc\"`"),
         // what is asked for
         (OIDC, "response_mode = 'fragment'", "response_mode", "is `fragment`; known are `query`, `form_post`"),
+        (OIDC, "silent_check = 'none'", "silent_check", "is `none`; known are `prompt_none`, `redirect`, `off`"),
+        (
+            OAUTH2,
+            "silent_check = 'prompt_none'",
+            "silent_check",
+            "is `prompt_none`, which is for `protocol = \"oidc\"`",
+        ),
         (OIDC, "pushed_authorization_requests = 'never'", "pushed_authorization_requests", "is `never`; known are"),
         (OIDC, "max_age = '1s500ms'", "max_age", "has a part of a second"),
         (
