@@ -446,14 +446,23 @@ fn good(runtime: &Runtime, tokens: &Tokens, realm: &Realm, token: &str) {
 
 /// Sessions, and the headers of a request that brings one.
 fn session() -> (Sessions, HeaderMap) {
-    let sessions = Sessions::new(&sessions::Settings {
-        keys: vec![Secret::new(random())],
-        max_age: Duration::from_secs(36_000),
-        idle_timeout: Duration::from_secs(3_600),
-        login_timeout: Duration::from_secs(600),
-        origin: Origin::parse("https://gateway.example").unwrap(),
-        revocations: 1_000,
-    });
+    let sessions = Sessions::new(
+        &sessions::Settings {
+            keys: vec![Secret::new(random())],
+            max_age: Duration::from_secs(36_000),
+            idle_timeout: Duration::from_secs(3_600),
+            login_timeout: Duration::from_secs(600),
+            origin: Origin::parse("https://gateway.example").unwrap(),
+            revocations: 1_000,
+            revalidate: Duration::ZERO,
+            outage_grace: Duration::ZERO,
+            cut_off_grace: Duration::ZERO,
+            per_user: 0,
+            keeps_access_tokens: false,
+            store: sessions::store::Settings::Memory { bytes: 0 },
+        },
+        Clock::stopped(NOW),
+    );
     let issuer = "https://op.example";
     let cookie = sessions.seal(&Session {
         id: SessionId::random(),
@@ -463,6 +472,10 @@ fn session() -> (Sessions, HeaderMap) {
         provider_session: None,
         signed_in: NOW,
         seen: NOW,
+        due: None,
+        record: None,
+        refreshes: false,
+        has_stored_claims: false,
     });
     let cookie = cookie.unwrap();
     let (pair, _) = cookie.to_str().unwrap().split_once(';').unwrap();

@@ -339,7 +339,7 @@ async fn a_preflight_is_neither_redirected_nor_remembered() {
 /// T-038: nothing that is about one caller is kept for another.
 #[tokio::test]
 async fn what_is_about_one_caller_is_stored_nowhere() {
-    let gate = Gate::start().await;
+    let gate = Gate::with(&[("session.revalidate", "0s")]).await;
     gate.upstream.answers("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: public, max-age=600\r\n\r\nok");
     let mut browser = gate.signed_in("ada").await;
     let page = browser.get(&gate.url("/page")).await;

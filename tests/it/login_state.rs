@@ -267,7 +267,7 @@ async fn tabs_that_begin_at_once_all_find_their_way() {
 #[tokio::test]
 async fn a_link_adds_nothing_to_what_the_provider_is_asked() {
     let gate = Gate::with(&[("providers.dev.scopes", "openid,profile,email")]).await;
-    let hostile = "&scope=admin&prompt=none&acr_values=0&client_id=evil&redirect_uri=https%3A%2F%2Fevil.com\
+    let hostile = "&scope=admin&prompt=none&check=1&acr_values=0&client_id=evil&redirect_uri=https%3A%2F%2Fevil.com\
                    &response_type=token&state=x&nonce=x&code_challenge=x&response_mode=fragment&id_token_hint=x&domain_hint=x&claims=%7B%7D&max_age=1&request=x&lti_message_hint=x";
     let mut seen = Vec::new();
     for query in ["", hostile] {

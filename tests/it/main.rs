@@ -10,27 +10,33 @@
     reason = "a test that cannot go on should stop; and nothing here is anybody else's"
 )]
 
+mod admin_sessions;
 mod assertion;
+mod backchannel;
 mod behaviour;
 mod choosing;
 mod client_certificates;
 mod cookies;
 mod drain;
 mod framing;
+mod frontchannel;
 mod header_values;
 mod headers;
 mod http2;
 mod id_token;
 mod listeners;
 mod login_state;
+mod logout;
 mod logs;
 mod personalities;
 mod provider_faults;
 mod reload;
 mod return_to;
+mod revalidation;
 mod route_headers;
 mod route_providers;
 mod session;
+mod sessions_page;
 mod sign_in;
 mod support;
 mod target;

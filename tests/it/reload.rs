@@ -44,3 +44,35 @@ async fn a_reload_that_cannot_be_applied_changes_nothing() {
     assert_eq!(gate.ask("GET /public/x", &[]).await.status, 401);
     assert_eq!(gate.ask("GET /public/x", &[&cookie]).await.status, 200);
 }
+
+/// T-077, without a restart and without anybody noticing: the new key first, then the old one away. What was sealed with it and not renewed since is over,
+/// and so is its place in the listing; what was renewed goes on.
+#[tokio::test]
+async fn keys_rotate_by_a_reload() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    let write = |key: &str| std::fs::write(&path, key).unwrap();
+    let key_file = [("session.key", "-"), ("session.key_file", &*path), ("session.revalidate", "0s")];
+    write(OLD_KEY);
+    let gate = Gate::with(&key_file).await;
+    let (mut used, mut unused) = (gate.signed_in("ada").await, gate.signed_in("grace").await);
+    let first = used.cookie(&gate, "doorward").unwrap().to_owned();
+
+    write(NEW_KEY);
+    gate.reload(gate.settings(&[&key_file[..], &[("session.previous_keys", OLD_KEY)]].concat())).await;
+    assert_eq!(used.user(&gate).await.as_deref(), Some("ada"));
+    assert_eq!(used.cookie(&gate, "doorward"), Some(&*first), "an old key is no reason to seal anew");
+    gate.advance(std::time::Duration::from_secs(600));
+    assert_eq!(used.user(&gate).await.as_deref(), Some("ada"));
+    assert_ne!(used.cookie(&gate, "doorward"), Some(&*first), "but with the next renewal it is");
+
+    gate.reload(gate.settings(&key_file)).await;
+    assert_eq!(used.user(&gate).await.as_deref(), Some("ada"));
+    assert_eq!(unused.user(&gate).await, None);
+    let page = used.get(&gate.url("/_auth/sessions")).await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("this session"), "{page:?}");
+}
+
+const OLD_KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY";
+const NEW_KEY: &str = "b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVyb28";

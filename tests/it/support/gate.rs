@@ -12,6 +12,7 @@ use doorward::{
     clock::{Clock, UnixTime},
     config,
     dev::provider::{Client, Endpoint, Provider},
+    sessions::store::{self, Location, RedisSettings},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -69,6 +70,28 @@ impl Gate {
     pub async fn routing(routes: &str, more: &[(&str, &str)]) -> Self {
         let more: Vec<_> = [("upstream", "-"), ("file", routes)].iter().chain(more).copied().collect();
         Self::with(&more).await
+    }
+
+    /// With a store that nobody answers at.
+    pub async fn without_store(more: &[(&str, &str)]) -> Self {
+        let clock = Clock::stopped(NOW);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let public = format!("http://{}", listener.local_addr().unwrap());
+        let provider = provider(&public, &clock).await;
+        let upstream = Upstream::start().await;
+        let mut settings = load(&public, &provider, &upstream, more);
+        // Port 1 is nobody's.
+        let location = Location::Standalone { address: "127.0.0.1:1".into(), database: 0 };
+        settings.sessions.store = store::Settings::Redis(Box::new(RedisSettings {
+            location,
+            tls: None,
+            username: None,
+            password: None,
+            sentinel_password: None,
+            prefix: "doorward".into(),
+            timeout: Duration::from_millis(200),
+        }));
+        Self::told(listener, settings, provider, upstream, clock)
     }
 
     /// In front of a provider and an application that run already.
@@ -151,6 +174,22 @@ impl Gate {
         browser
     }
 
+    /// The same, and its session at the provider is called `sid`.
+    pub async fn signed_in_as(&self, person: &str, sid: &str) -> Browser {
+        let sid = serde_json::Value::from(sid);
+        self.provider.faults().next_id_token(move |_, claims| _ = claims.insert("sid".to_owned(), sid));
+        self.signed_in(person).await
+    }
+
+    /// The same, where there is a choice of providers.
+    pub async fn signed_in_at(&self, person: &str, provider: &str) -> Browser {
+        let mut browser = Browser::new();
+        let login = self.url(&format!("/_auth/login?rd=%2F&provider={provider}"));
+        let back = browser.sign_in_at(&login, person).await;
+        assert_eq!(back.status, 303, "{back:?}");
+        browser
+    }
+
     /// The `Cookie` line of a browser in which `person` has signed in.
     pub async fn cookie_of(&self, person: &str) -> String {
         format!("Cookie: doorward={}", self.signed_in(person).await.cookie(self, "doorward").unwrap())
@@ -189,6 +228,8 @@ pub fn provider_called(issuer: String, public: &str, clock: &Clock) -> Provider 
         key: None,
         redirect_uris: vec![format!("{public}/_auth/callback/dev"), format!("{public}/_auth/callback/other")],
         post_logout_redirect_uris: vec![format!("{public}/_auth/signed-out")],
+        backchannel_logout_uri: Some(format!("{public}/_auth/backchannel-logout/dev")),
+        frontchannel_logout_uri: Some(format!("{public}/_auth/frontchannel-logout/dev")),
     };
     Provider::new(issuer, vec![client], clock.clone())
 }
