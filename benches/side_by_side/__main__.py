@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import cookies, instructions, machine, memory, requests, servers, start, tokens
+from . import cookies, instructions, machine, memory, requests, servers, start, store, tokens
 from .processes import Program, Unexpected, free_port, stop_all
 from .signin import NotSignedIn
 
@@ -28,6 +28,7 @@ def main(parts):
             "doorward with log": world.client("/_auth/callback/test"),
             "shm": world.client("/_openidc/callback"),
             "cookie": world.client("/_openidc/callback"),
+            "refreshing": world.client("/_auth/callback/test", grant_types=["authorization_code", "refresh_token"]),
         }
         world.add_program()
         try:
@@ -40,6 +41,7 @@ def main(parts):
                 "instructions": lambda: instructions.measure(world, clients),
                 "requests": lambda: requests.measure(world, clients, rounds, seconds),
                 "tokens": lambda: tokens.measure(world, clients, rounds, seconds),
+                "store": lambda: store.measure(world, clients, rounds, seconds),
             }
             for part in parts:
                 run[part]()

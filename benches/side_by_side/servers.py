@@ -40,13 +40,14 @@ class World:
         self._count += 1
         return self.folder / f"{self._count:02}-{name}"
 
-    def client(self, redirect_path):
-        """A client of the provider at a port of its own."""
+    def client(self, redirect_path, **more):
+        """A client of the provider at a port of its own, with `more` about its registration."""
         port = free_port()
         client = {
             "client_id": f"client-{port}",
             "client_secret": secrets.token_hex(16),
             "redirect_uris": [f"http://127.0.0.1:{port}{redirect_path}"],
+            **more,
         }
         self.clients.append(client)
         return Client(port, client["client_id"], client["client_secret"], client["redirect_uris"][0])
@@ -229,6 +230,17 @@ MaxKeepAliveRequests 0
         encoding="utf8",
     )
     return Program(name, pinned(["apache2", "-f", str(config), "-DFOREGROUND"]), port, log=world.file("apache.log"))
+
+
+# --- Redis -----------------------------------------------------------------------------------------------------------------------
+
+
+def redis(world):
+    """A session store that keeps nothing on disk."""
+    port, folder = free_port(), world.file("redis")
+    folder.mkdir()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "no"]
+    return Program("Redis", command, port, log=world.file("redis.log"))
 
 
 # --- Doorward --------------------------------------------------------------------------------------------------------------------
