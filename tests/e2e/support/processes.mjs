@@ -12,13 +12,20 @@ process.once('SIGTERM', () => process.exit(143));
 
 /** A TCP port on loopback that nobody listens on. */
 export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const server = net.createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address();
+    server.close();
+    await once(server, 'close');
+    // a port that is free again at once may come twice, before anybody listens there
+    if (given.has(port)) continue;
+    given.add(port);
+    return port;
+  }
 }
+
+const given = new Set();
 
 /** The next `event`, which has `seconds` to happen. */
 export const soon = (emitter, event, { seconds = 20 } = {}) => once(emitter, event, { signal: AbortSignal.timeout(seconds * 1000) });
