@@ -174,9 +174,11 @@ impl Gateway {
     fn renew(&self, session: &Session, whence: Whence, response: &mut Response<Body>, now: UnixTime) {
         let renewed = self.sessions.renewed(session, now);
         if let Ok(cookie) = self.sessions.seal(&renewed) {
-            // Nobody waits for the listing.
-            let sessions = Arc::clone(&self.sessions);
-            tokio::spawn(async move { sessions.list(&renewed, &whence).await });
+            if self.refresher.notes(&renewed.id, self.sessions.renewal(), now) {
+                // Nobody waits for the listing.
+                let sessions = Arc::clone(&self.sessions);
+                tokio::spawn(async move { sessions.list(&renewed, &whence).await });
+            }
             let headers = response.headers_mut();
             headers.append(header::SET_COOKIE, cookie);
             // A shared cache must not give this cookie to anybody else (T-038).

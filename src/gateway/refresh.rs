@@ -13,7 +13,7 @@ use std::{
 };
 
 use http::Method;
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{UnitWeighter, Weighter, sync::Cache};
 use tokio::{sync::watch, time::Instant};
 
 use super::{Gateway, authenticate::Caller, hygiene::Clean, reply::Rejection, route::Route, wants::Wants};
@@ -40,6 +40,8 @@ const MAX_KNOWN: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Refresher {
     known: Cache<SessionId, Arc<Known>, ByBytes>,
+    /// When this replica last noted that a session is used.
+    noted: Cache<SessionId, UnixTime>,
     looks: Mutex<HashMap<SessionId, Look>>,
     /// Records that the store did not take. They are the only ones that have the refresh token that counts.
     unsaved: Mutex<HashMap<SessionId, Stored>>,
@@ -82,6 +84,9 @@ enum Looked {
     Nothing,
 }
 
+/// Sessions of which this replica remembers when it noted their use.
+const MAX_NOTED: u64 = 100_000;
+
 /// How much room is taken.
 #[derive(Clone, Copy, Debug)]
 struct ByBytes;
@@ -108,6 +113,7 @@ impl Default for Refresher {
     fn default() -> Self {
         Self {
             known: Cache::with_weighter(1_000, MAX_KNOWN, ByBytes),
+            noted: Cache::with_weighter(1_000, MAX_NOTED, UnitWeighter),
             looks: Mutex::default(),
             unsaved: Mutex::default(),
             outages: Outages::default(),
@@ -229,6 +235,16 @@ impl Gateway {
 }
 
 impl Refresher {
+    /// Whether the use of a session should be noted now, which this counts as: once in `pause`, whatever cookie comes along. There are callers that never
+    /// take a new one.
+    pub(super) fn notes(&self, id: &SessionId, pause: Duration, now: UnixTime) -> bool {
+        let is_due = self.noted.get(id).is_none_or(|noted| now >= noted.plus(pause));
+        if is_due {
+            self.noted.insert(*id, now);
+        }
+        is_due
+    }
+
     fn looks(&self) -> MutexGuard<'_, HashMap<SessionId, Look>> {
         self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }

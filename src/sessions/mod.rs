@@ -229,7 +229,13 @@ impl Sessions {
     /// Whether `session` should be sealed anew, as [`Sessions::renewed`], with this answer: a tenth of the idle time has passed.
     #[must_use]
     pub fn is_due(&self, session: &Session, now: UnixTime) -> bool {
-        now.since(session.seen) >= self.idle_timeout / 10
+        now.since(session.seen) >= self.renewal()
+    }
+
+    /// How long a session that is used goes without being sealed anew.
+    #[must_use]
+    pub fn renewal(&self) -> Duration {
+        self.idle_timeout / 10
     }
 
     /// `session`, used now.
