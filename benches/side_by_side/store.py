@@ -59,7 +59,7 @@ def _count(world, client, redis, env):
     session = {name: count for name, count in asked.items() if count and name not in ("xrange", "xread", "info", "command", "client")}
     total = sum(session.values())
     table(
-        ["one session, refreshed", "requests", "intervals", "Redis calls", "an interval", "for 1,000 requests", "the log, a second"],
+        ["one session, refreshed", "requests", "intervals", "commands, in scripts too", "an interval", "for 1,000 requests", "the log, a second"],
         [["every 3 s", requests, INTERVALS, total, f"{total / INTERVALS:.1f}", f"{total / requests * 1000:.1f}", f"{log / INTERVAL / INTERVALS:.1f}"]],
     )
     print(json.dumps(dict(sorted(session.items()))))
