@@ -156,11 +156,8 @@ impl Endpoints {
             }
             None => {
                 let asks_browser = provider.silent_check() != SilentCheck::Off;
-                let cookie = self.sessions.begin(session, grant, asks_browser, visit.whence, visit.now).await?;
-                // A new session takes over this browser: what it had before is over, wherever it was copied to (T-052).
-                if let Some(before) = before {
-                    let _told = self.sessions.end(before).await;
-                }
+                let begun = self.sessions.begin(session, before, grant, asks_browser, visit.whence, visit.now);
+                let cookie = begun.await?;
                 info!(provider.name = %provider.name(), "Signed in");
                 cookie
             }

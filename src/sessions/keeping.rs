@@ -22,13 +22,14 @@ const SOONEST: Duration = Duration::from_secs(10);
 impl Sessions {
     /// Begins `session`: keeps `grant` in a record, notes where it was begun, ends what is more than `per_user` sessions; and the `Set-Cookie` for it.
     /// What cannot be kept, because the store does not answer, is left out: somebody who has signed in comes in. `asks_browser`: its provider
-    /// can be asked through the browser.
+    /// can be asked through the browser. `replaced`: the one that this browser had before, which ends.
     ///
     /// # Errors
-    /// [`TooLarge`].
+    /// [`TooLarge`]; then nothing ends.
     pub async fn begin(
         &self,
         session: Session,
+        replaced: Option<&Session>,
         grant: Grant,
         asks_browser: bool,
         whence: &Whence,
@@ -37,6 +38,10 @@ impl Sessions {
         let signed_in = self.ledger.begins(&session);
         let session = Session { signed_in, seen: session.seen.max(signed_in), ..session };
         let (session, cookie) = self.keep(session, grant, asks_browser, whence, now).await?;
+        // What this browser had before is over, wherever it was copied to (T-052), and no longer counts.
+        if let Some(replaced) = replaced {
+            let _told = self.end(replaced).await;
+        }
         self.limit(&session, now).await;
         Ok(cookie)
     }

@@ -386,6 +386,11 @@ async fn a_user_has_as_many_sessions_as_are_allowed() {
         users.push(browser.user(&gate).await.is_some());
     }
     assert_eq!(users, [false, true, true]);
+    // Signing in again in one of them costs the other nothing.
+    let [_, laptop, phone] = &mut browsers[..] else { panic!() };
+    laptop.sign_in_at(&gate.url("/_auth/login?rd=%2F"), "ada").await;
+    assert_eq!(laptop.user(&gate).await.as_deref(), Some("ada"));
+    assert_eq!(phone.user(&gate).await.as_deref(), Some("ada"));
     assert_eq!(other.user(&gate).await.as_deref(), Some("grace"));
 }
 

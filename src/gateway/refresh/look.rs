@@ -132,17 +132,21 @@ impl Job {
         if self.session.has_stored_claims {
             return Looked::Ended;
         }
-        let Session { identity, due, .. } = &self.session;
-        let (identity, due, holds_until) = (identity.clone(), *due, self.clock.now());
-        Looked::Known(Arc::new(Known {
-            identity,
-            due,
-            refreshes: false,
-            has_stored_claims: false,
-            holds_until,
+        told(Known { refreshes: false, ..self.unchanged() })
+    }
+
+    /// What the cookie says, which holds for no time.
+    fn unchanged(&self) -> Known {
+        let Session { identity, due, refreshes, has_stored_claims, .. } = &self.session;
+        Known {
+            identity: identity.clone(),
+            due: *due,
+            refreshes: *refreshes,
+            has_stored_claims: *has_stored_claims,
+            holds_until: self.clock.now(),
             failing: None,
             access_token: None,
-        }))
+        }
     }
 
     /// What `stored` says about the session, and for how long.
@@ -150,15 +154,7 @@ impl Job {
         let (identity, access_token) = (stored.identity.clone(), stored.grant.access_token.clone());
         let has_stored_claims = self.session.has_stored_claims
             || !self.sessions.fits(&Session { identity: identity.clone(), due, ..self.session.clone() });
-        Looked::Known(Arc::new(Known {
-            identity,
-            due,
-            refreshes,
-            has_stored_claims,
-            holds_until,
-            failing: None,
-            access_token,
-        }))
+        told(Known { identity, due, refreshes, has_stored_claims, holds_until, failing: None, access_token })
     }
 
     /// With the lock: asks the provider, unless that has been done meanwhile.
@@ -269,15 +265,7 @@ impl Job {
         self.sessions.list(&session, &self.whence).await;
         let (identity, access_token) = (stored.identity, stored.grant.access_token);
         let (due, holds_until, has_stored_claims) = (Some(due), due, session.has_stored_claims);
-        Looked::Known(Arc::new(Known {
-            identity,
-            due,
-            refreshes: true,
-            has_stored_claims,
-            holds_until,
-            failing: None,
-            access_token,
-        }))
+        told(Known { identity, due, refreshes: true, has_stored_claims, holds_until, failing: None, access_token })
     }
 
     /// Until the store has taken `stored`: it is the only one that has the new refresh token.
@@ -316,32 +304,24 @@ impl Job {
     fn in_trouble(&self, trouble: &Trouble) -> Looked {
         debug!(error = causes(trouble), "A session could not be confirmed");
         let now = self.clock.now();
-        let Session { id, identity, due, refreshes, has_stored_claims, .. } = &self.session;
-        let known = self.refresher.known.get(id).filter(|known| known.due >= self.sessions.due(&self.session, now));
-        let identity = match &known {
-            Some(known) => &known.identity,
-            None if *has_stored_claims => return Looked::Nothing,
-            None => identity,
-        };
+        let due = self.sessions.due(&self.session, now);
+        let known = self.refresher.known.get(&self.session.id).filter(|known| known.due >= due);
+        if known.is_none() && self.session.has_stored_claims {
+            return Looked::Nothing;
+        }
         let goes_on = |since: &UnixTime| {
             let provider = self.provider.as_ref();
             !provider.is_some_and(|provider| self.refresher.outages.was_over_after(provider.name(), *since))
         };
         let failing = known.as_ref().and_then(|known| known.failing).filter(goes_on).or(Some(now));
-        let access_token = known.as_ref().and_then(|known| known.access_token.clone());
-        let (identity, holds_until) = (identity.clone(), now.plus(RETRY));
-        let (due, refreshes) = (*due, *refreshes);
-        let has_stored_claims = *has_stored_claims;
-        Looked::Known(Arc::new(Known {
-            identity,
-            due,
-            refreshes,
-            has_stored_claims,
-            holds_until,
-            failing,
-            access_token,
-        }))
+        let before = known.map(|known| (known.identity.clone(), known.access_token.clone()));
+        let (identity, access_token) = before.unwrap_or_else(|| (self.session.identity.clone(), None));
+        told(Known { identity, access_token, failing, holds_until: now.plus(RETRY), ..self.unchanged() })
     }
+}
+
+fn told(known: Known) -> Looked {
+    Looked::Known(Arc::new(known))
 }
 
 impl Outages {
