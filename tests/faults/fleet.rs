@@ -182,9 +182,9 @@ pub async fn knows(place: SocketAddr, authority: &str, cookie: &str) -> bool {
 
 /// Waits until `is_so`.
 pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(60);
     while !is_so().await {
-        assert!(Instant::now() < end, "{what}: not within 30 seconds");
+        assert!(Instant::now() < end, "{what}: not within 60 seconds");
         pause().await;
     }
 }

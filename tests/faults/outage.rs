@@ -1,7 +1,9 @@
 //! One outage of the store, from before it to after: three gateways, people who ask all the time, and people who are signed out before and
 //! during it.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
+
+use doorward::dev::provider::Endpoint;
 
 use crate::{
     crowd::{Crowd, ORDINARY, Rotation, sign_out, signed_in},
@@ -11,6 +13,8 @@ use crate::{
 /// What the log says when a gateway no longer learns what has been ended, and when it does again.
 const CUT_OFF: &str = "not known here until";
 const BACK: &str = "answers again: what has been ended";
+
+const PEOPLE: usize = 5;
 
 pub struct Outage {
     pub fleet: Fleet,
@@ -24,11 +28,21 @@ impl Outage {
     /// All is well, and somebody has signed out.
     pub async fn ahead(store: &str, more: &[(&str, &str)]) -> Self {
         let fleet = Fleet::start(3, store, more).await;
-        let crowd = Crowd::gather(&fleet, &Rotation::of(&fleet), 5, ORDINARY).await;
+        let crowd = Crowd::gather(&fleet, &Rotation::of(&fleet), PEOPLE, ORDINARY).await;
         let mut outage = Self { fleet, crowd, out: Vec::new(), victims: 0 };
         let cookie = outage.sign_somebody_out().await;
         outage.is_out_everywhere(&cookie).await;
         outage
+    }
+
+    /// From where the store has just failed to where nobody has noticed it: `time` passes, then it is healed.
+    pub async fn lived_through(mut self, time: Duration, healed: impl Future<Output = ()>) {
+        self.is_noticed().await;
+        self.is_lived_with(time).await;
+        healed.await;
+        self.is_over().await;
+        self.was_said_once();
+        self.leaves_no_trace().await;
     }
 
     /// Until every gateway has noticed and said so.
@@ -92,8 +106,12 @@ impl Outage {
         for cookie in std::mem::take(&mut self.out) {
             self.is_out_everywhere(&cookie).await;
         }
-        // The provider was asked again about those who stay.
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        // After an outage each gateway waits for its next try, half a minute at most.
+        let asked = self.fleet.provider.requests(Endpoint::Token);
+        until("the provider is asked again about those who stay", async || {
+            self.fleet.provider.requests(Endpoint::Token) >= asked + PEOPLE
+        })
+        .await;
         assert!(self.crowd.disperse().await > 0);
     }
 

@@ -15,56 +15,36 @@ const A_WHILE: Duration = Duration::from_secs(3);
 async fn redis_is_killed_and_starts_again() {
     for persistence in [&[][..], &["--appendonly", "yes", "--appendfsync", "always"]] {
         let mut redis = Redis::start(persistence).await;
-        let mut outage = Outage::ahead(&redis.url(), &[]).await;
+        let outage = Outage::ahead(&redis.url(), &[]).await;
         redis.kill();
-        outage.is_noticed().await;
-        outage.is_lived_with(A_WHILE).await;
-        redis.restart().await;
-        outage.is_over().await;
-        outage.was_said_once();
-        outage.leaves_no_trace().await;
+        outage.lived_through(A_WHILE, redis.restart()).await;
     }
 }
 
 #[tokio::test]
 async fn redis_hangs_for_ten_seconds() {
     let mut redis = Redis::start(&[]).await;
-    let mut outage = Outage::ahead(&redis.url(), &[]).await;
+    let outage = Outage::ahead(&redis.url(), &[]).await;
     redis.freeze();
-    outage.is_noticed().await;
-    outage.is_lived_with(Duration::from_secs(10)).await;
-    redis.thaw();
-    outage.is_over().await;
-    outage.was_said_once();
-    outage.leaves_no_trace().await;
+    outage.lived_through(Duration::from_secs(10), async { redis.thaw() }).await;
 }
 
 #[tokio::test]
 async fn connections_break_in_the_middle_of_an_answer() {
     let redis = Redis::start(&[]).await;
     let mut shim = Shim::before(redis.port()).await;
-    let mut outage = Outage::ahead(&shim.url(), &[]).await;
+    let outage = Outage::ahead(&shim.url(), &[]).await;
     shim.cut_after(7);
-    outage.is_noticed().await;
-    outage.is_lived_with(A_WHILE).await;
-    shim.heal().await;
-    outage.is_over().await;
-    outage.was_said_once();
-    outage.leaves_no_trace().await;
+    outage.lived_through(A_WHILE, shim.heal()).await;
 }
 
 #[tokio::test]
 async fn every_answer_takes_five_seconds() {
     let redis = Redis::start(&[]).await;
     let mut shim = Shim::before(redis.port()).await;
-    let mut outage = Outage::ahead(&shim.url(), &[]).await;
+    let outage = Outage::ahead(&shim.url(), &[]).await;
     shim.delay(Duration::from_secs(5));
-    outage.is_noticed().await;
-    outage.is_lived_with(A_WHILE).await;
-    shim.heal().await;
-    outage.is_over().await;
-    outage.was_said_once();
-    outage.leaves_no_trace().await;
+    outage.lived_through(A_WHILE, shim.heal()).await;
 }
 
 #[tokio::test]
