@@ -8,6 +8,8 @@
     reason = "a measurement that cannot go on should stop, and it speaks to a terminal"
 )]
 
+mod figures;
+
 use std::{
     fs,
     hint::black_box,
@@ -23,6 +25,7 @@ use doorward::{
         store::{self, Store},
     },
 };
+use figures::{heading, mib, quantile, table};
 use tokio::runtime::{Builder, Runtime};
 
 const NOW: UnixTime = UnixTime(1_800_000_000);
@@ -242,28 +245,4 @@ fn spread(name: &str, took: &mut [f64]) -> Vec<String> {
     took.sort_unstable_by(f64::total_cmp);
     let at = |share: f64| format!("{:.1}", quantile(took, share) * 1e6);
     vec![name.to_owned(), at(0.5), at(0.99), at(1.0)]
-}
-
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = (sorted.len() as f64 * share) as usize;
-    sorted.get(at).or(sorted.last()).copied().unwrap()
-}
-
-// --- Markdown --------------------------------------------------------------------------------------------------------------------
-
-fn heading(text: &str) {
-    println!("\n## {text}\n");
-}
-
-/// The first column to the left, figures to the right.
-fn table(columns: &[&str], rows: &[Vec<String>]) {
-    println!("| {} |", columns.join(" | "));
-    println!("| --- |{}", " ---: |".repeat(columns.len() - 1));
-    for row in rows {
-        println!("| {} |", row.join(" | "));
-    }
-}
-
-fn mib(bytes: usize) -> String {
-    format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }

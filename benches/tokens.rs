@@ -9,6 +9,8 @@
     reason = "a measurement that cannot go on should stop, and it speaks to a terminal"
 )]
 
+mod figures;
+
 use std::{
     fs,
     hint::black_box,
@@ -42,6 +44,7 @@ use doorward::{
     sessions::{self, Session, SessionId, Sessions, SubjectTag},
     tokens::{Realm, Tokens, presented::presented},
 };
+use figures::{heading, mib, quantile, table};
 use http::{HeaderMap, header};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto, jwk::Jwk};
 use serde_json::{Value, json};
@@ -515,28 +518,4 @@ fn median(figures: &[f64]) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     quantile(&sorted, 0.5)
-}
-
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = (sorted.len() as f64 * share) as usize;
-    sorted.get(at).or(sorted.last()).copied().unwrap()
-}
-
-// --- Markdown --------------------------------------------------------------------------------------------------------------------
-
-fn heading(text: &str) {
-    println!("\n## {text}\n");
-}
-
-/// The first column to the left, figures to the right.
-fn table(columns: &[&str], rows: &[Vec<String>]) {
-    println!("| {} |", columns.join(" | "));
-    println!("| --- |{}", " ---: |".repeat(columns.len() - 1));
-    for row in rows {
-        println!("| {} |", row.join(" | "));
-    }
-}
-
-fn mib(bytes: usize) -> String {
-    format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
